@@ -1,0 +1,3 @@
+//! The `pitwall` program.
+
+fn main() {}
