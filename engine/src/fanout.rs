@@ -101,9 +101,7 @@ impl Sending {
 
     /// True when the last round is done and has rested.
     pub(crate) const fn may_begin(&self, now: Now) -> bool {
-        !self.round.is_running
-            && !self.round.ended
-            && now.monotonic_us >= self.round.rest_until_us
+        !self.round.is_running && !self.round.ended && now.monotonic_us >= self.round.rest_until_us
     }
 
     /// Begins a round through `feeds`, which is empty again afterwards.
@@ -293,7 +291,13 @@ impl Shard {
             match feed.place(place.cursor) {
                 Place::UpToDate => return None,
                 Place::Inside { block, frame } => {
-                    return Some(Offer::Block { viewer, feed: feed_index, subscriber, block, frame });
+                    return Some(Offer::Block {
+                        viewer,
+                        feed: feed_index,
+                        subscriber,
+                        block,
+                        frame,
+                    });
                 }
                 Place::FellOut => {
                     let laps = Laps::begin(place.cursor, feed.board(), feed.last());
@@ -316,7 +320,9 @@ impl Shard {
         let place = |viewer| self.viewers.at(viewer).expect("was offered bytes");
         match offer {
             Offer::Tail { viewer } => &place(viewer).tail[place(viewer).sent_bytes..],
-            Offer::Reply { viewer } => place(viewer).replies[0].bytes_from(place(viewer).sent_bytes),
+            Offer::Reply { viewer } => {
+                place(viewer).replies[0].bytes_from(place(viewer).sent_bytes)
+            }
             Offer::Block { feed, block, frame, .. } => {
                 let feed = self.feeds.at(feed).expect("was offered bytes of");
                 feed.block(block).bytes_from(frame)

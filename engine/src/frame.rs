@@ -35,8 +35,7 @@ const _: () = assert!(
         + COURSE.len()
         + 4 * NUMBER_TEXT_BYTES
         + INTEGER_TEXT_BYTES
-        + 1
-        <= FRAME_BYTES_MAX
+        < FRAME_BYTES_MAX
 );
 
 /// Everything of a frame's payload that comes before the device id: the same for a whole event.
@@ -144,7 +143,11 @@ fn write_general(out: &mut Vec<u8>, value: f64) {
 fn write_small(out: &mut Vec<u8>, value: f32) {
     #[expect(clippy::cast_possible_truncation, reason = "compared with the original below")]
     let whole = value as i32;
-    #[expect(clippy::cast_precision_loss, clippy::float_cmp, reason = "exact equality is the point")]
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::float_cmp,
+        reason = "exact equality is the point"
+    )]
     if whole as f32 == value {
         write_integer(out, i64::from(whole));
         return;
@@ -174,7 +177,6 @@ fn write_unsigned(out: &mut Vec<u8>, mut value: u64) {
     out.extend_from_slice(&digits[at..]);
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "a remainder of ten")]
 const fn digit(value: u64) -> u8 {
     b'0' + (value % 10) as u8
 }

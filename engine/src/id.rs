@@ -83,7 +83,7 @@ impl EventId {
         for (at, byte) in text.iter_mut().enumerate() {
             if !matches!(at, 8 | 13 | 18 | 23) {
                 shift -= 4;
-                *byte = b"0123456789abcdef"[usize::from((self.0 >> shift) as u8 & 15)];
+                *byte = b"0123456789abcdef"[(self.0 >> shift & 15) as usize];
             }
         }
         text

@@ -141,6 +141,10 @@ pub const LAP_RANGES: usize = 64;
 /// is less.
 pub const LAP_CHUNK_BYTES: usize = 32 * 1024;
 
+/// When a send ends inside a range, the rest of the range is kept for the viewer if it is no longer
+/// than this, so that a range is one moment. 2 KiB are the 12 frames of a range of a 768-device event.
+pub const LAP_REST_BYTES_MAX: usize = 2 * 1024;
+
 /// Sends for one viewer before the next has its turn.
 pub const TURN_SENDS_MAX: u32 = 4;
 
@@ -174,7 +178,7 @@ pub const PING_RATE: Rate = Rate { per_second: 5, burst: 20 };
 
 const _: () = {
     assert!(SILENCE_MS + SWEEP_MS < 60_000, "clients reconnect after 60 s without a message");
-    assert!(PING_INTERVAL_MS % SWEEP_MS == 0, "a ping is due exactly at a visit");
+    assert!(PING_INTERVAL_MS.is_multiple_of(SWEEP_MS), "a ping is due exactly at a visit");
     assert!(FEED_WINDOW_BYTES_MAX >= 2 * LAP_CHUNK_BYTES, "a lap must end inside the window");
     assert!(MESSAGE_RATE.burst as usize <= REQUESTS_WAITING_MAX, "a legal burst can wait");
     assert!(FRAME_BYTES_MAX < 65_536 && FRAME_BYTES_TYPICAL < FRAME_BYTES_MAX);

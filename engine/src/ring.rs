@@ -14,7 +14,7 @@
 
 use crate::board::Board;
 use crate::id::{Sequence, SlotIndex};
-use crate::limits::{LAP_CHUNK_BYTES, LAP_RANGES};
+use crate::limits::{LAP_CHUNK_BYTES, LAP_RANGES, LAP_REST_BYTES_MAX};
 
 /// What a conflated viewer has seen of one feed.
 #[derive(Debug)]
@@ -64,15 +64,30 @@ struct LapFrame {
 /// What a send of a chunk came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LapProgress {
-    /// Frames sent, one that was cut included.
+    /// Frames that count as sent: those through, and those with bytes in `rest`.
     pub sent_count: usize,
-    /// Where in the chunk the rest of a cut frame lies; empty if none was cut.
+    /// Where in the chunk the bytes lie that must follow before anything else.
     pub rest: (usize, usize),
     /// True when the viewer is back to a cursor, at the newest sequence.
     pub caught_up: bool,
 }
 
 impl LapChunk {
+    /// Frames that count as sent when `sent_bytes` of the chunk are: the whole ones, the cut one,
+    /// and the rest of its range if that is short enough to be kept for later. So the visit of a
+    /// small range is one moment for the viewer, and no device is left out because it moved between
+    /// two sends.
+    fn committed_count(&self, sent_bytes: usize) -> usize {
+        if sent_bytes == 0 {
+            return 0;
+        }
+        let touched = self.frames.partition_point(|frame| (frame.end as usize) < sent_bytes) + 1;
+        let range = self.frames[touched - 1].passed_count;
+        let range_end = self.frames.partition_point(|frame| frame.passed_count <= range);
+        let rest_bytes = self.frames[range_end - 1].end as usize - sent_bytes;
+        if rest_bytes <= LAP_REST_BYTES_MAX { range_end } else { touched }
+    }
+
     /// The bytes to send; empty when there is nothing to send and the lap may still have ended.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
@@ -129,7 +144,7 @@ impl Laps {
             chunk.passed_count += 1;
             step = self.next_range(step, newest);
             chunk.caught_up = step.level_count == LAP_RANGES;
-            if chunk.caught_up {
+            if chunk.caught_up || chunk.bytes.len() >= LAP_CHUNK_BYTES {
                 break;
             }
         }
@@ -138,22 +153,21 @@ impl Laps {
 
     /// Takes note of what was sent of `chunk`.
     pub fn commit(&mut self, newest: Sequence, chunk: &LapChunk, sent_bytes: usize) -> LapProgress {
-        let count = chunk.frames.partition_point(|frame| frame.end as usize <= sent_bytes);
-        let all = sent_bytes == chunk.bytes.len();
-        let start = if count == 0 { 0 } else { chunk.frames[count - 1].end as usize };
-        let cut = sent_bytes > start;
-        let sent_count = count + usize::from(cut);
-        self.sent_count += sent_count as u64;
-        if all {
+        if sent_bytes == chunk.bytes.len() {
+            let sent_count = chunk.frames.len();
+            self.sent_count += sent_count as u64;
             self.pass(chunk.passed_count, newest);
             self.step = chunk.after.expect("a chunk is gathered before it is committed");
-        } else if sent_count > 0 {
-            let last = chunk.frames[sent_count - 1];
-            self.pass(last.passed_count, newest);
-            self.step.slot = last.slot + 1;
+            return LapProgress { sent_count, rest: (0, 0), caught_up: chunk.caught_up };
         }
-        let rest = if cut { (sent_bytes, chunk.frames[count].end as usize) } else { (0, 0) };
-        LapProgress { sent_count, rest, caught_up: all && chunk.caught_up }
+        let sent_count = chunk.committed_count(sent_bytes);
+        let Some(last) = sent_count.checked_sub(1).map(|at| chunk.frames[at]) else {
+            return LapProgress { sent_count: 0, rest: (0, 0), caught_up: false };
+        };
+        self.sent_count += sent_count as u64;
+        self.pass(last.passed_count, newest);
+        self.step.slot = last.slot + 1;
+        LapProgress { sent_count, rest: (sent_bytes, last.end as usize), caught_up: false }
     }
 
     /// Ends the visit of this range and of the `count - 1` after it.
@@ -189,7 +203,7 @@ fn gather_range(board: &Board, seen: Sequence, step: &mut Step, end: u32, chunk:
         if sequence <= seen || sequence > step.upto {
             continue;
         }
-        if chunk.bytes.len() >= LAP_CHUNK_BYTES {
+        if chunk.bytes.len() >= LAP_CHUNK_BYTES + LAP_REST_BYTES_MAX {
             step.slot = slot;
             return;
         }
