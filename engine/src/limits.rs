@@ -3,6 +3,10 @@
 //! A bound that an operator may change is the default of a setting of the same name; the others are
 //! facts of the wire or of the design.
 
+mod budget;
+
+pub use budget::{BudgetLine, SLOT_FEED_BYTES, SLOT_OWNER_BYTES, VIEWER_IDLE_BYTES, memory_budget};
+
 use crate::time::Rate;
 
 // ---- Entries and payloads (decode.rs) ----
@@ -90,6 +94,9 @@ pub const EVENTS_MAX: usize = 16_384;
 /// [`SLOT_FEED_BYTES`] on each shard with viewers.
 pub const EVENT_SLOTS_MAX: usize = 65_536;
 
+/// Most slots of all events together, those of past rosters included: a device in two events has two.
+pub const SLOTS_MAX: usize = 262_144;
+
 // ---- Frames, blocks, feeds (frame.rs, block.rs, feed.rs) ----
 
 /// Longest frame: head, escaped device id, four numbers, one integer. Asserted in frame.rs.
@@ -110,6 +117,9 @@ pub const FEED_WINDOW_BYTES_MAX: usize = 256 * 1024;
 /// complete.
 pub const FEED_WINDOW_AGE_MS: u64 = 1000;
 
+/// Most events that one shard serves to viewers at a time. Each may keep a whole window.
+pub const FEEDS_MAX: usize = 4_096;
+
 /// How long a feed without viewers is kept, so that one who reconnects finds it warm.
 pub const FEED_LINGER_MS: u64 = 30_000;
 
@@ -129,8 +139,12 @@ pub const TOPICS_MAX: usize = 32;
 /// is below it, so it is reached only together with that limit.
 pub const REQUESTS_WAITING_MAX: usize = 64;
 
-/// Replies that may wait for a viewer who does not read. At this many pitwall stops reading from it.
-pub const REPLIES_WAITING_MAX: usize = 64;
+/// Replies that may wait for a viewer who does not read. At this many pitwall stops reading from it;
+/// what was already read, at most a burst of messages, is still answered.
+pub const REPLIES_WAITING_MAX: usize = 16;
+
+/// Longest reply but for a snapshot: an error that echoes a topic and an id, every byte escaped.
+pub const REPLY_BYTES_MAX: usize = 1024;
 
 /// A conflated viewer's picture of an event is kept for this many ranges of slots: 8 bytes each
 /// while it catches up. More makes it finer: a device that moves while its range is being sent is
@@ -180,6 +194,8 @@ const _: () = {
     assert!(SILENCE_MS + SWEEP_MS < 60_000, "clients reconnect after 60 s without a message");
     assert!(PING_INTERVAL_MS.is_multiple_of(SWEEP_MS), "a ping is due exactly at a visit");
     assert!(FEED_WINDOW_BYTES_MAX >= 2 * LAP_CHUNK_BYTES, "a lap must end inside the window");
+    assert!(EVENT_SLOTS_MAX <= SLOTS_MAX && DEVICES_MAX <= SLOTS_MAX);
+    assert!(6 * (TOPIC_BYTES_MAX + REQUEST_ID_BYTES_MAX) + 256 <= REPLY_BYTES_MAX);
     assert!(MESSAGE_RATE.burst as usize <= REQUESTS_WAITING_MAX, "a legal burst can wait");
     assert!(FRAME_BYTES_MAX < 65_536 && FRAME_BYTES_TYPICAL < FRAME_BYTES_MAX);
 };

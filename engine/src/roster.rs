@@ -10,7 +10,7 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 
 use crate::id::{DeviceIndex, EventId, EventIndex, SlotIndex};
-use crate::limits::{DEVICES_MAX, EVENT_SLOTS_MAX, EVENTS_MAX};
+use crate::limits::{DEVICES_MAX, EVENT_SLOTS_MAX, EVENTS_MAX, SLOTS_MAX};
 
 /// One row of the registration query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +63,8 @@ pub struct Roster {
     devices: Vec<RosterDevice>,
     event_by_id: HashMap<EventId, EventIndex>,
     events: Vec<RosterEvent>,
+    /// Slots of all events together.
+    slot_count: usize,
     /// The seats of device `d` are `seats[seat_start[d]..seat_start[d + 1]]`.
     seat_start: Vec<u32>,
     seats: Vec<Seat>,
@@ -75,7 +77,7 @@ pub enum RosterError {
     TooManyDevices,
     /// More than [`EVENTS_MAX`] events.
     TooManyEvents,
-    /// More than [`EVENT_SLOTS_MAX`] devices in this event.
+    /// More than [`EVENT_SLOTS_MAX`] devices in this event, or [`SLOTS_MAX`] in all.
     TooManySlots(EventId),
 }
 
@@ -85,7 +87,11 @@ impl fmt::Display for RosterError {
             Self::TooManyDevices => write!(formatter, "more than {DEVICES_MAX} devices registered"),
             Self::TooManyEvents => write!(formatter, "more than {EVENTS_MAX} events with devices"),
             Self::TooManySlots(event) => {
-                write!(formatter, "more than {EVENT_SLOTS_MAX} devices in event {event}")
+                write!(
+                    formatter,
+                    "more than {EVENT_SLOTS_MAX} devices in one event, or {SLOTS_MAX} in all: \
+                     no slot is left in event {event}"
+                )
             }
         }
     }
@@ -214,6 +220,7 @@ impl Roster {
             let free = self.events.iter().position(|event| self.is_free(event.last_used));
             let free = free.ok_or(RosterError::TooManyEvents)?;
             self.event_by_id.remove(&self.events[free].id);
+            self.slot_count -= self.events[free].slots.len();
             self.events[free] = event;
             free
         };
@@ -239,8 +246,9 @@ impl Roster {
             *place = seat;
             return Ok(slot);
         }
-        let free = if slots.len() < EVENT_SLOTS_MAX {
+        let free = if slots.len() < EVENT_SLOTS_MAX && self.slot_count < SLOTS_MAX {
             slots.push(seat);
+            self.slot_count += 1;
             slots.len() - 1
         } else {
             let free = slots.iter().position(|slot| slot.last_used + 1 < generation);

@@ -6,7 +6,7 @@ use super::{PeerMessage, Shard, Withdrawal};
 use crate::event::{Event, FeedUpdate};
 use crate::feed::Feed;
 use crate::id::{EventId, ShardIndex};
-use crate::limits::BLOCK_BYTES_MAX;
+use crate::limits::{BLOCK_BYTES_MAX, FEEDS_MAX};
 use crate::roster::Roster;
 use crate::route::{Routed, owner};
 
@@ -121,6 +121,11 @@ impl Shard {
 
     pub(super) fn has_dirty_events(&self) -> bool {
         !self.dirty_events.is_empty()
+    }
+
+    /// True when this shard serves the event or may begin to.
+    pub(super) fn has_room_for(&self, event: EventId) -> bool {
+        self.feeds.count() < FEEDS_MAX || self.feed_by_id.contains_key(&event)
     }
 
     /// The feed of an event, joined now if this shard did not serve it.

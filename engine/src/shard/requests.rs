@@ -277,11 +277,14 @@ impl Shard {
         let code = match decision {
             Decision::Allowed => {
                 let viewer = self.viewers.at(index).expect("the caller has found it");
-                let known = self.topic_of(viewer, event).is_some();
-                if known || viewer.topics.len() < TOPICS_MAX {
+                let is_known = self.topic_of(viewer, event).is_some();
+                if !is_known && viewer.topics.len() >= TOPICS_MAX {
+                    ErrorCode::TooManyTopics
+                } else if !self.has_room_for(event) {
+                    ErrorCode::Error
+                } else {
                     return self.subscribe(index, event, id);
                 }
-                ErrorCode::TooManyTopics
             }
             Decision::Forbidden => ErrorCode::Forbidden,
             Decision::NotFound => ErrorCode::NotFound,

@@ -1,0 +1,100 @@
+//! The memory of a full server, as a sum that can be added up by hand.
+//!
+//! Every line is a count times a cost, both named limits or sizes. The first part is what a full
+//! server needs on a good day; the second what hostile or stalled viewers can add at worst.
+
+use super::{
+    BLOCK_BYTES_MAX, DEVICES_MAX, EVENTS_MAX, FEED_WINDOW_BYTES_MAX, FEEDS_MAX,
+    FRAME_BYTES_TYPICAL, LAP_CHUNK_BYTES, LAP_REST_BYTES_MAX, READER_HEAP_BYTES_MAX,
+    REPLIES_WAITING_MAX, REPLY_BYTES_MAX, SLOTS_MAX, SNAPSHOT_BYTES_MAX, VIEWERS_MAX,
+};
+use crate::feed::Subscriber;
+use crate::position::Position;
+use crate::ring::Laps;
+use crate::roster::Seat;
+use crate::viewer::{Topic, Viewer};
+
+/// One line of the budget.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BudgetLine {
+    /// What it is for.
+    pub what: &'static str,
+    /// How many there may be.
+    pub count: usize,
+    /// What one costs, in bytes of user space.
+    pub bytes_each: usize,
+    /// True when only viewers who stall or mean harm bring it about.
+    pub is_worst_case: bool,
+}
+
+impl BudgetLine {
+    /// Count times cost.
+    #[must_use]
+    pub const fn total_bytes(&self) -> usize {
+        self.count * self.bytes_each
+    }
+}
+
+/// What an idle viewer with one topic costs in user space: its place in the table, its list of
+/// topics (room for four), its place in the feed.
+pub const VIEWER_IDLE_BYTES: usize =
+    size_of::<Viewer>() + 8 + 4 * size_of::<Topic>() + size_of::<Subscriber>() + size_of::<u32>();
+
+const _: () = assert!(VIEWER_IDLE_BYTES <= 512, "the goal for an idle viewer, driver not counted");
+
+/// What a slot costs on the shard that owns its event: newest fix, high-water mark, escaped name.
+pub const SLOT_OWNER_BYTES: usize = size_of::<Option<Position>>() + 8 + 15 + 4 + 1;
+
+/// What a slot costs on every shard with viewers of its event: frame, length, sequence.
+pub const SLOT_FEED_BYTES: usize = FRAME_BYTES_TYPICAL + 2 + 8;
+
+/// What a device costs in one roster: its name behind an `Arc`, twice referred to, and its seats.
+const ROSTER_DEVICE_BYTES: usize = 32 + 24 + 24 + 4 + 2 * size_of::<Seat>();
+
+/// What an event costs in one roster, its slots not counted.
+const ROSTER_EVENT_BYTES: usize = 48 + 24;
+
+/// What a slot costs in one roster.
+const ROSTER_SLOT_BYTES: usize = 16;
+
+/// A reply waits as its bytes and their place in the queue.
+const REPLY_PLACE_BYTES: usize = 40;
+
+/// The memory of a server of `shard_count` shards with every limit reached.
+#[must_use]
+pub const fn memory_budget(shard_count: usize) -> [BudgetLine; 14] {
+    let viewers = VIEWERS_MAX;
+    let replies = REPLIES_WAITING_MAX + super::MESSAGE_RATE.burst as usize;
+    [
+        need("viewers, idle, one topic each", viewers, VIEWER_IDLE_BYTES),
+        need(
+            "devices in the roster, two rosters during a swap",
+            2 * DEVICES_MAX,
+            ROSTER_DEVICE_BYTES,
+        ),
+        need("events in the roster, two rosters during a swap", 2 * EVENTS_MAX, ROSTER_EVENT_BYTES),
+        need("slots in the roster, two rosters during a swap", 2 * SLOTS_MAX, ROSTER_SLOT_BYTES),
+        need("slots with their owner", SLOTS_MAX, SLOT_OWNER_BYTES),
+        need("slots with each shard that serves them", shard_count * SLOTS_MAX, SLOT_FEED_BYTES),
+        need(
+            "windows of past blocks, per shard and feed",
+            shard_count * FEEDS_MAX,
+            FEED_WINDOW_BYTES_MAX,
+        ),
+        need("a block being built or merged, per shard", 2 * shard_count, BLOCK_BYTES_MAX),
+        need("snapshots being downloaded, per shard", shard_count, SNAPSHOT_BYTES_MAX),
+        need("the chunk of a lap, per shard", shard_count, LAP_CHUNK_BYTES + LAP_REST_BYTES_MAX),
+        worst("viewers catching up", viewers, size_of::<Laps>() + 8),
+        worst("rests of cut sends", viewers, LAP_REST_BYTES_MAX),
+        worst("messages cut by a stall", viewers, READER_HEAP_BYTES_MAX),
+        worst("replies nobody reads", viewers * replies, REPLY_BYTES_MAX + REPLY_PLACE_BYTES),
+    ]
+}
+
+const fn need(what: &'static str, count: usize, bytes_each: usize) -> BudgetLine {
+    BudgetLine { what, count, bytes_each, is_worst_case: false }
+}
+
+const fn worst(what: &'static str, count: usize, bytes_each: usize) -> BudgetLine {
+    BudgetLine { what, count, bytes_each, is_worst_case: true }
+}
