@@ -13,8 +13,8 @@ use crate::rows::RowBatch;
 /// redelivered, and no earlier row of the batch has the same device and the same or a later
 /// timestamp. Fresh rows cannot meet a row that was written with the knowledge of this table, nor
 /// each other, so they may go by plain COPY. All others are **suspect** and go the careful way. The
-/// database stays the judge: a fresh row that another writer has stored already makes the COPY
-/// fail, nothing worse.
+/// database stays the judge: a fresh row that was stored by another writer, or before this table
+/// began, makes the COPY fail, nothing worse.
 ///
 /// Both parts of a batch may hold the same device and timestamp, the fresh part then the first of
 /// them. So the fresh part is written first.
@@ -74,9 +74,10 @@ impl Newest {
 
     /// Notes the rows of the batch as written.
     ///
-    /// Called after the database has committed them. Also right when the outcome is unknown: a
-    /// timestamp noted too high only makes rows suspect, one noted too low makes a COPY fail. Not
-    /// called when they are known to be absent.
+    /// Called after the database has committed them, and also when nobody knows whether it has: a
+    /// timestamp noted too high only makes rows suspect, the repeated batch among them. Not called
+    /// when they are known to be absent. Nothing is ever forgotten, because a device that is
+    /// forgotten and met again would be remembered with less than the database holds.
     pub fn commit(&mut self, batch: &RowBatch) {
         for (row, position) in (0_u32..).zip(batch.positions()) {
             let newest_ms = position.timestamp_ms;
@@ -88,12 +89,6 @@ impl Newest {
                 self.devices.insert(device_id.into(), written);
             }
         }
-    }
-
-    /// Forgets every device, keeps the memory: what the database holds is no longer what this
-    /// table has seen, for instance after a fail-over or when another writer was at work.
-    pub fn forget(&mut self) {
-        self.devices.clear();
     }
 
     /// Number of devices known, of [`WRITTEN_DEVICES_MAX`].

@@ -65,17 +65,6 @@ fn suspects_are_sorted_by_device_and_time_and_then_by_row() {
 }
 
 #[test]
-fn after_forgetting_everything_is_suspect() {
-    let mut newest = Newest::new();
-    newest.commit(&batch(&[("a", 10, false)]));
-    newest.forget();
-    assert!(newest.is_empty());
-    let (mut fresh, mut suspect) = (Vec::new(), Vec::new());
-    newest.split(&batch(&[("a", 11, false)]), &mut fresh, &mut suspect);
-    assert_eq!((fresh.as_slice(), suspect.as_slice()), (&[][..], &[0][..]));
-}
-
-#[test]
 fn device_beyond_the_table_stays_suspect() {
     let mut newest = Newest::new();
     let mut rows = RowBatch::new(1);
