@@ -17,7 +17,8 @@ use crate::rows::RowBatch;
 /// began, makes the COPY fail, nothing worse.
 ///
 /// Both parts of a batch may hold the same device and timestamp, the fresh part then the first of
-/// them. So the fresh part is written first.
+/// them. So the fresh part is written first, and in a transaction of its own: two writers that each
+/// held fresh rows and waited for the other's would block in a circle.
 #[derive(Debug, Default)]
 pub struct Newest {
     /// At most [`WRITTEN_DEVICES_MAX`]; a device beyond that stays unknown.

@@ -78,6 +78,7 @@ fn device_beyond_the_table_stays_suspect() {
     }
     assert_eq!(newest.len(), WRITTEN_DEVICES_MAX);
     let (mut fresh, mut suspect) = (Vec::new(), Vec::new());
-    newest.split(&batch(&[("131072", 11, false), ("0", 11, false)]), &mut fresh, &mut suspect);
+    let beyond = WRITTEN_DEVICES_MAX.to_string().leak();
+    newest.split(&batch(&[(beyond, 11, false), ("0", 11, false)]), &mut fresh, &mut suspect);
     assert_eq!((fresh.as_slice(), suspect.as_slice()), (&[1][..], &[0][..]));
 }
