@@ -73,7 +73,8 @@ fn check_row(row: &str) {
             line["events"].as_array().expect("a list").iter().map(golden).collect();
         let failure = line.get("failure").map(|failure| {
             let number = |field: &str| failure[field].as_u64().expect("a number");
-            (u16::try_from(number("code")).expect("a code"), number("after_bytes") as usize)
+            let code = u16::try_from(number("code")).expect("a code");
+            (code, usize::try_from(number("after_bytes")).expect("a length"))
         });
         // Split at every byte a failure is known as soon as its byte is there.
         assert_eq!(read(&bytes, 1..bytes.len()), Reading { events, failure }, "{name}");
@@ -108,8 +109,9 @@ fn golden(line: &Value) -> Event {
 }
 
 fn from_hex(value: &Value) -> Vec<u8> {
-    let digits = value.as_str().expect("hexadecimal").as_bytes().chunks(2);
-    digits.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
+    let digits = value.as_str().expect("hexadecimal");
+    let bytes = (0..digits.len()).step_by(2);
+    bytes.map(|at| u8::from_str_radix(&digits[at..at + 2], 16).expect("hexadecimal")).collect()
 }
 
 #[test]

@@ -60,18 +60,8 @@ fn read_frame(
     let first = *frame.first()?;
     let (fin, opcode) = (first >= 0x80, first % 16);
     let is_control = opcode >= 8;
-    if (first / 16) % 8 != 0 || !matches!(opcode, 0 | 1 | 2 | 8 | 9 | 10) {
-        return fail(1002, 1);
-    }
-    let is_misplaced = if opcode == 0 { open.is_none() } else { open.is_some() };
-    if (is_control && !fin) || (!is_control && is_misplaced) {
-        return fail(1002, 1);
-    }
-    if opcode == 2 {
-        return fail(1003, 1);
-    }
-    if opcode == 0 && open.as_ref().is_some_and(|(_, fragments)| *fragments == 16) {
-        return fail(1008, 1);
+    if let Some(code) = first_byte_failure(first, open.as_ref().map(|(_, fragments)| *fragments)) {
+        return fail(code, 1);
     }
     let second = *frame.get(1)?;
     if second < 128 || (is_control && second - 128 > 125) {
@@ -129,6 +119,23 @@ fn read_frame(
     Some(header + length)
 }
 
+/// The code to close with when a frame may not begin like this while so many fragments are open.
+fn first_byte_failure(first: u8, fragments: Option<u32>) -> Option<u16> {
+    let (fin, opcode) = (first >= 0x80, first % 16);
+    let is_control = opcode >= 8;
+    let is_misplaced = !is_control && (opcode == 0) == fragments.is_none();
+    let is_reserved = first & 0x70 != 0 || !matches!(opcode, 0 | 1 | 2 | 8 | 9 | 10);
+    if is_reserved || is_misplaced || (is_control && !fin) {
+        Some(1002)
+    } else if opcode == 2 {
+        Some(1003)
+    } else if opcode == 0 && fragments == Some(16) {
+        Some(1008)
+    } else {
+        None
+    }
+}
+
 fn read_control(opcode: u8, payload: Vec<u8>, events: &mut Vec<Event>) -> Result<(), u16> {
     events.push(match (opcode, payload.as_slice()) {
         (9, _) => Event::Ping(payload),
@@ -178,10 +185,10 @@ fn can_become_utf8(bytes: &[u8]) -> bool {
 pub(crate) fn masked_frame(first: u8, payload: &[u8], mask: [u8; 4]) -> Vec<u8> {
     let mut frame = vec![first];
     match payload.len() {
-        length @ 0..126 => frame.push(0x80 | u8::try_from(length).unwrap()),
+        length @ 0..126 => frame.push(0x80 | u8::try_from(length).expect("below 126")),
         length => {
             frame.push(0xFE);
-            frame.extend(u16::try_from(length).unwrap().to_be_bytes());
+            frame.extend(u16::try_from(length).expect("a short frame").to_be_bytes());
         }
     }
     frame.extend(mask);
