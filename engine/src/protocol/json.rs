@@ -1,7 +1,7 @@
 //! A strict reader of JSON by RFC 8259, for messages of a few hundred bytes.
 //!
-//! It builds nothing: short strings are unescaped into a [`ShortText`], everything else is checked
-//! and passed over. It refuses what is not in the grammar (comments, trailing commas, NaN, a byte
+//! It builds nothing: a string is borrowed from the message or, if it has escapes, unescaped into a
+//! [`ShortText`]; everything else is checked and passed over. It refuses what is not in the grammar (comments, trailing commas, NaN, a byte
 //! order mark), strings that are no text, and nesting beyond [`MESSAGE_DEPTH_MAX`].
 
 use super::refusal::Cause;
@@ -9,21 +9,40 @@ use super::text::ShortText;
 use crate::limits::MESSAGE_DEPTH_MAX;
 
 /// A value, as far as a request cares.
-pub(super) enum Value {
-    Text(Option<ShortText>),
+pub(super) enum Value<'a> {
+    Text(Text<'a>),
     Other,
+}
+
+/// A string.
+pub(super) enum Text<'a> {
+    /// It stands in the message as it is.
+    Plain(&'a str),
+    /// It had escapes; `None` when it is longer than any text we keep.
+    Unescaped(Option<ShortText>),
+}
+
+impl Text<'_> {
+    /// The text, unless it had escapes and is too long.
+    pub(super) fn as_str(&self) -> Option<&str> {
+        match self {
+            Self::Plain(text) => Some(text),
+            Self::Unescaped(text) => text.as_ref().map(ShortText::as_str),
+        }
+    }
 }
 
 /// A place in one message.
 pub(super) struct Json<'a> {
+    message: &'a str,
     text: &'a [u8],
     at: usize,
     depth: usize,
 }
 
 impl<'a> Json<'a> {
-    pub(super) const fn new(text: &'a str) -> Self {
-        Self { text: text.as_bytes(), at: 0, depth: 0 }
+    pub(super) const fn new(message: &'a str) -> Self {
+        Self { message, text: message.as_bytes(), at: 0, depth: 0 }
     }
 
     /// The next byte that is no white space, not yet used.
@@ -42,7 +61,7 @@ impl<'a> Json<'a> {
     /// One object; `member` is called behind each key and must read the value.
     pub(super) fn object(
         &mut self,
-        mut member: impl FnMut(&mut Self, Option<ShortText>) -> Result<(), Cause>,
+        mut member: impl FnMut(&mut Self, Text<'a>) -> Result<(), Cause>,
     ) -> Result<(), Cause> {
         self.list(b'{', b'}', |json| {
             if json.peek() != Some(b'"') {
@@ -55,7 +74,7 @@ impl<'a> Json<'a> {
     }
 
     /// One value of any kind.
-    pub(super) fn value(&mut self) -> Result<Value, Cause> {
+    pub(super) fn value(&mut self) -> Result<Value<'a>, Cause> {
         match self.peek() {
             Some(b'"') => return self.string().map(Value::Text),
             Some(b'{') => self.object(|json, _| json.value().map(drop))?,
@@ -90,27 +109,40 @@ impl<'a> Json<'a> {
         self.expect(close)
     }
 
-    /// The text of a string, or `None` when it is too long to be kept.
-    fn string(&mut self) -> Result<Option<ShortText>, Cause> {
+    fn string(&mut self) -> Result<Text<'a>, Cause> {
         self.expect(b'"')?;
-        let mut text = Some(ShortText::empty());
+        let plain = self.plain();
+        if self.text.get(self.at) == Some(&b'"') {
+            self.at += 1;
+            return Ok(Text::Plain(plain));
+        }
+        let mut text = ShortText::new(plain);
         loop {
-            let rest = &self.text[self.at..];
-            let plain = rest.iter().take_while(|byte| !matches!(byte, 0..=0x1F | b'"' | b'\\'));
-            let plain_bytes = plain.count();
-            text = text.and_then(|text| pushed(text, &rest[..plain_bytes]));
-            self.at += plain_bytes + 1;
-            match rest.get(plain_bytes) {
-                Some(b'"') => return Ok(text),
+            match self.text.get(self.at) {
+                Some(b'"') => {
+                    self.at += 1;
+                    return Ok(Text::Unescaped(text));
+                }
                 Some(b'\\') => {
-                    let character = self.escaped()?;
+                    self.at += 1;
                     let mut buffer = [0; 4];
-                    let bytes = character.encode_utf8(&mut buffer).as_bytes();
-                    text = text.and_then(|text| pushed(text, bytes));
+                    let character: &str = self.escaped()?.encode_utf8(&mut buffer);
+                    text = text.and_then(|text| text.followed_by(character));
                 }
                 _ => return Err(Cause::Malformed),
             }
+            let plain = self.plain();
+            text = text.and_then(|text| text.followed_by(plain));
         }
+    }
+
+    /// Passes over what stands for itself in a string.
+    fn plain(&mut self) -> &'a str {
+        let from = self.at;
+        let rest = &self.text[from..];
+        let end = rest.iter().position(|byte| matches!(byte, 0..=0x1F | b'"' | b'\\'));
+        self.at += end.unwrap_or(rest.len());
+        &self.message[from..self.at]
     }
 
     /// The character behind a backslash.
@@ -196,8 +228,4 @@ impl<'a> Json<'a> {
         self.at += bytes.len();
         Ok(())
     }
-}
-
-fn pushed(mut text: ShortText, bytes: &[u8]) -> Option<ShortText> {
-    text.push(bytes).then_some(text)
 }

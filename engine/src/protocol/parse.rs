@@ -68,11 +68,14 @@ impl<T: Copy> Field<T> {
         }
     }
 
-    /// Takes what was found; says whether the field was there before.
-    fn put(&mut self, value: Option<T>) -> bool {
-        let is_repeated = !matches!(self, Self::Absent);
-        *self = value.filter(|_| !is_repeated).map_or(Self::Unusable, Self::Valid);
-        is_repeated
+    /// Takes what was found; `None` is what `cause` says.
+    fn put(&mut self, value: Option<T>, cause: Cause) -> Result<(), Cause> {
+        if !matches!(self, Self::Absent) {
+            *self = Self::Unusable;
+            return Err(Cause::FieldRepeated);
+        }
+        *self = value.map_or(Self::Unusable, Self::Valid);
+        if value.is_some() { Ok(()) } else { Err(cause) }
     }
 }
 
@@ -83,7 +86,8 @@ impl Fields {
         if json.peek() == Some(b'{') {
             json.object(|json, key| {
                 let value = json.value()?;
-                self.put(key, &value);
+                let text = if let Value::Text(text) = &value { text.as_str() } else { None };
+                self.put(key.as_str(), text);
                 Ok(())
             })?;
         } else {
@@ -93,28 +97,18 @@ impl Fields {
         json.end()
     }
 
-    fn put(&mut self, key: Option<ShortText>, value: &Value) {
-        let text = match value {
-            Value::Text(text) => *text,
-            Value::Other => None,
-        };
-        let echo = text.filter(|text| !text.as_str().contains('\0'));
-        let (is_valid, is_repeated) = match key.as_ref().map(ShortText::as_str) {
-            Some("type") => {
-                let kind = text.and_then(|text| parse_kind(text.as_str()));
-                (kind.ok_or(Cause::TypeUnknown).map(drop), self.kind.put(kind))
-            }
-            Some("topic") => {
-                (echo.ok_or(Cause::TopicInvalid).map(drop), self.topic.put(echo.map(Topic::parse)))
-            }
+    fn put(&mut self, key: Option<&str>, value: Option<&str>) {
+        let echo = value.filter(|text| !text.contains('\0'));
+        let put = match key {
+            Some("type") => self.kind.put(value.and_then(parse_kind), Cause::TypeUnknown),
+            Some("topic") => self.topic.put(echo.and_then(Topic::parse), Cause::TopicInvalid),
             Some("id") => {
-                (echo.ok_or(Cause::IdInvalid).map(drop), self.id.put(echo.map(RequestId)))
+                let id = echo.and_then(ShortText::new).map(RequestId);
+                self.id.put(id, Cause::IdInvalid)
             }
-            _ => (Err(Cause::FieldUnknown), false),
+            _ => Err(Cause::FieldUnknown),
         };
-        if is_repeated {
-            self.fault(Cause::FieldRepeated);
-        } else if let Err(cause) = is_valid {
+        if let Err(cause) = put {
             self.fault(cause);
         }
     }

@@ -24,22 +24,15 @@ impl ShortText {
     /// The text, unless it is too long.
     #[must_use]
     pub fn new(text: &str) -> Option<Self> {
-        let mut short = Self::empty();
-        short.push(text.as_bytes()).then_some(short)
+        Self { bytes: [0; SHORT_TEXT_BYTES_MAX], length: 0 }.followed_by(text)
     }
 
-    pub(super) const fn empty() -> Self {
-        Self { bytes: [0; SHORT_TEXT_BYTES_MAX], length: 0 }
-    }
-
-    /// Appends bytes that end a character sooner or later; false, and no change, when they do not
-    /// fit.
-    pub(super) fn push(&mut self, bytes: &[u8]) -> bool {
+    /// Both texts in one, unless that is too long.
+    pub(super) fn followed_by(mut self, text: &str) -> Option<Self> {
         let from = usize::from(self.length);
-        let Some(free) = self.bytes.get_mut(from..from + bytes.len()) else { return false };
-        free.copy_from_slice(bytes);
-        self.length = u8::try_from(from + bytes.len()).expect("at most 64");
-        true
+        self.bytes.get_mut(from..from + text.len())?.copy_from_slice(text.as_bytes());
+        self.length += u8::try_from(text.len()).ok()?;
+        Some(self)
     }
 
     /// The text itself.
@@ -79,10 +72,11 @@ pub enum Topic {
 }
 
 impl Topic {
-    pub(super) fn parse(text: ShortText) -> Self {
-        let uuid = text.as_str().strip_prefix(TOPIC_PREFIX);
-        uuid.and_then(|uuid| EventId::parse(uuid.as_bytes()))
-            .map_or(Self::Unknown(text), Self::Event)
+    /// The topic of this text, unless it is too long.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let uuid = text.strip_prefix(TOPIC_PREFIX);
+        let event = uuid.and_then(|uuid| EventId::parse(uuid.as_bytes()));
+        event.map(Self::Event).or_else(|| ShortText::new(text).map(Self::Unknown))
     }
 }
 

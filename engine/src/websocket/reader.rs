@@ -172,7 +172,8 @@ struct Partial {
     fragments: u32,
     /// Unmasked; at most [`MESSAGE_BYTES_MAX`], which the header of each frame is checked against.
     message: Vec<u8>,
-    /// How much of the message is known to be whole characters.
+    /// How much of the message is known to be whole characters. A character still missing at the end
+    /// is found when the message is handed out.
     checked_bytes: usize,
     control: [u8; CONTROL_PAYLOAD_BYTES_MAX],
     control_bytes: usize,
@@ -235,9 +236,6 @@ impl Partial {
             return Ok(None);
         }
         self.fragments = 0;
-        if self.checked_bytes < self.message.len() {
-            return Err(Failure::InvalidUtf8);
-        }
         Ok(Some(Kind::Text))
     }
 
