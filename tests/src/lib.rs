@@ -1,1 +1,3 @@
-//! (to be written)
+//! What several test themes share.
+
+pub mod counting;

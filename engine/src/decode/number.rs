@@ -39,21 +39,23 @@ fn read_short(text: &[u8]) -> Option<(f64, &[u8])> {
     if point == start || point > start + 1 && text[start] == b'0' {
         return None;
     }
-    let mut end = point;
-    let mut divisor = 1.0;
-    if *text.get(point)? == b'.' {
-        (mantissa, end) = accumulate(text, point + 1, mantissa);
-        divisor = *POWERS.get(end - point - 1)?;
-        if end == point + 1 {
-            return None;
+    let (end, divisor) = match *text.get(point)? {
+        b'.' => {
+            let end;
+            (mantissa, end) = accumulate(text, point + 1, mantissa);
+            (end, Some(*POWERS.get(end - point - 1).filter(|_| end > point + 1)?))
         }
-    }
+        _ => (point, None),
+    };
     let exact = mantissa <= EXACT_MAX && end - start <= DIGITS_MAX;
     if !exact || matches!(*text.get(end)?, b'e' | b'E') {
         return None;
     }
     // Through `i64`, for which processors have an instruction.
-    let magnitude = mantissa.cast_signed() as f64 / divisor;
+    let mut magnitude = mantissa.cast_signed() as f64;
+    if let Some(divisor) = divisor {
+        magnitude /= divisor;
+    }
     Some((if negative { -magnitude } else { magnitude }, text.get(end..)?))
 }
 
