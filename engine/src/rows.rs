@@ -7,16 +7,14 @@
 //! [`Newest::split`], and whoever refuses a row says so to its caller.
 
 mod newest;
-mod sentinels;
 
 use std::fmt;
 
+use crate::decode::write_for_database;
 use crate::limits::{BATCH_BYTES_MAX, BATCH_ROWS_MAX, DEVICE_ID_BYTES_MAX, PAYLOAD_BYTES_MAX};
 use crate::position::Position;
 
 pub use newest::Newest;
-// replaced at merge: use crate::decode::attributes::write_for_database;
-use sentinels::write_for_database;
 
 /// The id of an entry in its stream: carried from reading to acknowledging, never interpreted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -142,7 +140,7 @@ impl RowBatch {
             return Err(BatchFull::Bytes);
         }
         self.arena.extend_from_slice(row.device_id.as_bytes());
-        push_attributes(row.attributes, &mut self.arena);
+        write_for_database(row.attributes, &mut self.arena);
         let attributes_bytes = self.arena.len() - start - row.device_id.len();
         assert!(attributes_bytes <= row.attributes.len(), "rewriting does not lengthen");
         self.texts.push(Text {
@@ -220,16 +218,6 @@ impl RowBatch {
     #[must_use]
     pub fn redelivered(&self, row: u32) -> bool {
         self.texts[row as usize].redelivered
-    }
-}
-
-/// Sentinels are objects: attributes without a second brace have none and are copied as they are.
-fn push_attributes(attributes: &[u8], arena: &mut Vec<u8>) {
-    let sentinels_possible = attributes.get(1..).is_some_and(|inside| inside.contains(&b'{'));
-    if sentinels_possible {
-        write_for_database(attributes, arena);
-    } else {
-        arena.extend_from_slice(attributes);
     }
 }
 

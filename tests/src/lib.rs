@@ -3,6 +3,7 @@
 //! Tests never skip: a server that is not installed fails them with a sentence that says what to
 //! install.
 
+pub mod counting;
 pub mod directory;
 pub mod postgres;
 pub mod program;

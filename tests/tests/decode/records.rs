@@ -1,0 +1,523 @@
+//! The list of bad stream records, row by row, as far as decode decides about them.
+
+use engine::decode::DecodeError::{self, *};
+use engine::decode::{Decoded, Decoder, EntryField, EntryFields, Field, JsonFault, TimestampFault};
+use engine::position::Codec;
+
+const USUAL: &str = include_str!("../../data/decode/usual.json");
+
+type Pair<'a> = (&'a [u8], &'a [u8]);
+
+fn pairs(payload: &[u8]) -> [Pair<'_>; 4] {
+    [
+        (b"ts", b"2026-06-06T08:15:30.000Z"),
+        (b"device_id", b"356307042441013"),
+        (b"codec", b"8"),
+        (b"payload", payload),
+    ]
+}
+
+/// The usual payload with one value replaced by another text.
+fn with(field: &str, value: &str) -> String {
+    let start = USUAL.find(&format!("\"{field}\":")).unwrap() + field.len() + 3;
+    let end = match field {
+        "attributes" => USUAL.trim_end().len() - 1,
+        _ => start + USUAL[start..].find(",\"").unwrap(),
+    };
+    format!("{}{value}{}", &USUAL[..start], USUAL[end..].trim_end())
+}
+
+/// The usual payload without one field.
+fn without(field: &str) -> String {
+    let replaced = with(field, "0");
+    let member = format!("\"{field}\":0");
+    replaced.replace(&format!("{member},"), "").replace(&format!(",{member}"), "")
+}
+
+fn check_payload(payload: impl AsRef<[u8]>, expected: Result<(), DecodeError>) {
+    let payload = payload.as_ref();
+    let mut decoder = Decoder::new();
+    let decoded = decoder.decode_payload(payload, Codec::Codec8);
+    let shown = String::from_utf8_lossy(&payload[..payload.len().min(400)]);
+    assert_eq!(decoded.map(|_| ()), expected, "{shown}");
+}
+
+fn check(field: &str, value: &str, expected: Result<(), DecodeError>) {
+    check_payload(with(field, value), expected);
+}
+
+fn check_pairs(pairs: &[Pair<'_>], expected: Result<(), DecodeError>) {
+    let entry = EntryFields::from_pairs(pairs.iter().copied());
+    let mut decoder = Decoder::new();
+    let result = entry.and_then(|entry| decoder.decode(&entry).map(|_| ()));
+    assert_eq!(result, expected);
+}
+
+/// Decodes the usual payload with one value replaced, and looks at what came out.
+fn see<T>(field: &str, value: &str, look: impl FnOnce(&Decoded<'_>) -> T) -> (T, u64) {
+    let payload = with(field, value);
+    let mut decoder = Decoder::new();
+    let decoded = decoder.decode_payload(payload.as_bytes(), Codec::Codec8).unwrap();
+    let seen = look(&decoded);
+    (seen, decoder.tally().clamped)
+}
+
+#[test]
+fn d1_01_an_entry_without_fields_is_refused() {
+    check_pairs(&[], Err(EntryFieldMissing(EntryField::DeviceId)));
+}
+
+#[test]
+fn d1_04_unknown_fields_are_ignored_and_counted() {
+    let payload = USUAL.trim_end().replacen('{', "{\"hdop\":0.9,\"x\":{\"y\":[]},", 1);
+    let mut all = pairs(payload.as_bytes()).to_vec();
+    all.push((b"extra", b"\xff"));
+    let mut decoder = Decoder::new();
+    decoder.decode(&EntryFields::from_pairs(all).unwrap()).unwrap();
+    assert_eq!(decoder.tally().unknown_fields, 3);
+}
+
+#[test]
+fn d1_05_a_missing_field_is_named() {
+    let usual = pairs(USUAL.trim_end().as_bytes());
+    for field in EntryField::ALL {
+        let left: Vec<_> =
+            usual.into_iter().filter(|(name, _)| *name != field.name().as_bytes()).collect();
+        check_pairs(&left, Err(EntryFieldMissing(field)));
+    }
+    for field in Field::ALL {
+        let required = (field as u8) < Field::Altitude as u8;
+        let expected = if required { Err(Missing(field)) } else { Ok(()) };
+        check_payload(without(field.name()), expected);
+        check(field.name(), "null", expected);
+    }
+}
+
+#[test]
+fn d1_05_missing_optional_fields_are_zero_and_counted() {
+    let payload =
+        r#"{"device_id":"1","timestamp":"2026-06-06T08:15:30Z","latitude":1,"longitude":2}"#;
+    let mut decoder = Decoder::new();
+    let decoded = decoder.decode_payload(payload.as_bytes(), Codec::Codec8).unwrap();
+    assert_eq!(decoded.attributes, b"{}");
+    let position = decoded.position;
+    assert_eq!([position.altitude, position.angle, position.speed], [0.0; 3]);
+    assert_eq!([position.satellites, position.priority], [0; 2]);
+    assert_eq!(decoder.tally().defaulted, 6);
+}
+
+#[test]
+fn d1_06_an_empty_device_id_is_refused() {
+    check("device_id", "\"\"", Err(DeviceIdEmpty));
+}
+
+#[test]
+fn d1_07_a_long_device_id_is_refused() {
+    for (length, expected) in
+        [(64, Ok(())), (65, Err(DeviceIdTooLong)), (1024, Err(DeviceIdTooLong))]
+    {
+        check("device_id", &format!("\"{}\"", "7".repeat(length)), expected);
+        check("device_id", &format!("\"{}\"", "\\u0037".repeat(length)), expected);
+    }
+    let mebibyte = format!("\"{}\"", "7".repeat(1 << 20));
+    check("device_id", &mebibyte, Err(PayloadTooLong));
+}
+
+#[test]
+fn d1_08_a_device_id_keeps_its_exact_bytes() {
+    for (json, text) in [
+        (r#""a\nb\tc""#, "a\nb\tc"),
+        (r#""\\N\\.""#, "\\N\\."),
+        (r#""\"{}""#, "\"{}"),
+        ("\"\u{1F3C1}\"", "\u{1F3C1}"),
+        (r#""\ud83c\udfc1""#, "\u{1F3C1}"),
+        ("\"\u{202E}ab\"", "\u{202E}ab"),
+        ("\"e\u{301}\"", "e\u{301}"),
+        (r#""\u0001""#, "\u{1}"),
+        (r#""\/\b\f\r""#, "/\u{8}\u{c}\r"),
+        ("\"\u{7f}\"", "\u{7f}"),
+    ] {
+        assert_eq!(see("device_id", json, |decoded| decoded.device_id.to_owned()).0, text);
+    }
+}
+
+#[test]
+fn d1_09_device_ids_that_look_alike_stay_apart() {
+    for text in ["0356307042441013", " 356307042441013", "356307042441013 ", "356307042441013"] {
+        let json = format!("\"{text}\"");
+        assert_eq!(see("device_id", &json, |decoded| decoded.device_id.to_owned()).0, text);
+    }
+}
+
+#[test]
+fn d1_10_invalid_utf8_is_refused_in_each_field() {
+    let usual = pairs(USUAL.trim_end().as_bytes());
+    for (at, expected) in [
+        EntryFieldNotText(EntryField::Timestamp),
+        EntryFieldNotText(EntryField::DeviceId),
+        CodecUnknown,
+        Json(JsonFault::NotUtf8),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        for bad in [&b"\xff"[..], b"\xc0\x80", b"\xed\xa0\x80", b"\xf5\x80\x80\x80", b"\xc3"] {
+            let mut changed = usual;
+            changed[at].1 = bad;
+            check_pairs(&changed, Err(expected));
+        }
+    }
+    for field in Field::ALL {
+        let marked = with(field.name(), "\"?\"").into_bytes();
+        let bad: Vec<u8> =
+            marked.into_iter().map(|byte| if byte == b'?' { 0xff } else { byte }).collect();
+        check_payload(bad, Err(Json(JsonFault::NotUtf8)));
+    }
+}
+
+#[test]
+fn d1_11_what_is_not_one_json_object_is_refused() {
+    let usual = USUAL.trim_end();
+    check_payload(usual, Ok(()));
+    for (payload, fault) in [
+        (String::new(), JsonFault::Truncated),
+        (" ".to_owned(), JsonFault::Truncated),
+        ("hello".to_owned(), JsonFault::NotObject),
+        ("[]".to_owned(), JsonFault::NotObject),
+        ("null".to_owned(), JsonFault::NotObject),
+        (usual[..usual.len() - 1].to_owned(), JsonFault::Truncated),
+        (format!("{usual}x"), JsonFault::Trailing),
+        (format!("{usual}{usual}"), JsonFault::Trailing),
+        (format!("{usual}\0"), JsonFault::Trailing),
+        (format!("\u{feff}{usual}"), JsonFault::NotObject),
+        (usual.replace("\"angle\"", "angle"), JsonFault::Syntax),
+        (usual.replace('"', "'"), JsonFault::Syntax),
+        (usual.replacen('{', "{/* */", 1), JsonFault::Syntax),
+        (format!("{},}}", &usual[..usual.len() - 1]), JsonFault::Syntax),
+    ] {
+        check_payload(payload, Err(Json(fault)));
+    }
+    check_payload(format!("\r\n\t {usual} \n"), Ok(()));
+}
+
+#[test]
+fn d1_12_a_repeated_field_is_refused() {
+    for field in Field::ALL {
+        for key in [
+            field.name().to_owned(),
+            format!("\\u{:04x}{}", field.name().as_bytes()[0], &field.name()[1..]),
+        ] {
+            let payload = USUAL.trim_end().replacen('{', &format!("{{\"{key}\":null,"), 1);
+            check_payload(payload, Err(Repeated(field)));
+        }
+    }
+    for field in EntryField::ALL {
+        let mut all = pairs(USUAL.trim_end().as_bytes()).to_vec();
+        all.push((field.name().as_bytes(), b"8"));
+        check_pairs(&all, Err(EntryFieldRepeated(field)));
+    }
+}
+
+#[test]
+fn d1_13_what_postgresql_cannot_store_is_refused_anywhere() {
+    for (text, fault) in [
+        ("\"\\u0000\"", JsonFault::Nul),
+        ("\"a\0b\"", JsonFault::Nul),
+        ("\"\\ud800\"", JsonFault::LoneSurrogate),
+        ("\"\\udc00\"", JsonFault::LoneSurrogate),
+        ("\"\\ud800\\u0041\"", JsonFault::LoneSurrogate),
+        ("\"\\ud800x\"", JsonFault::LoneSurrogate),
+        ("\"\\ud800\\ud800\"", JsonFault::LoneSurrogate),
+        ("\"\\udbff\\n\"", JsonFault::LoneSurrogate),
+        ("\"\u{1f}\"", JsonFault::ControlCharacter),
+        ("\"\\x41\"", JsonFault::Escape),
+        ("\"\\u12g4\"", JsonFault::Escape),
+    ] {
+        check("device_id", text, Err(Json(fault)));
+        check("attributes", &format!("{{\"1\":[{{\"a\":{text}}}]}}"), Err(Json(fault)));
+        check("attributes", &format!("{{{text}:1}}"), Err(Json(fault)));
+        check("attributes", &format!("{{\"1\":{{\"__bigint\":{text}}}}}"), Err(Json(fault)));
+        let unknown = USUAL.trim_end().replacen('{', &format!("{{\"x\":{text},"), 1);
+        check_payload(unknown, Err(Json(fault)));
+    }
+}
+
+#[test]
+fn d1_14_deep_nesting_is_refused() {
+    for (depth, expected) in [
+        (16, Ok(())),
+        (17, Err(Json(JsonFault::TooDeep))),
+        (129, Err(Json(JsonFault::TooDeep))),
+        (10_000, Err(Json(JsonFault::TooDeep))),
+    ] {
+        // Two containers stand around the value.
+        let lists = format!("{}{}", "[".repeat(depth - 2), "]".repeat(depth - 2));
+        check("attributes", &format!("{{\"1\":{lists}}}"), expected);
+        let objects = format!("{}1{}", "{\"a\":".repeat(depth - 2), "}".repeat(depth - 2));
+        let objects = if depth == 10_000 { lists } else { objects };
+        check("attributes", &format!("{{\"1\":{objects}}}"), expected);
+    }
+}
+
+#[test]
+fn d1_15_a_payload_has_a_longest_length() {
+    let usual = USUAL.trim_end();
+    for (length, expected) in [
+        (64 << 10, Ok(())),
+        ((64 << 10) + 1, Err(PayloadTooLong)),
+        (1 << 20, Err(PayloadTooLong)),
+        (16 << 20, Err(PayloadTooLong)),
+    ] {
+        let padding = " ".repeat(length - usual.len());
+        check_payload(format!("{usual}{padding}"), expected);
+    }
+}
+
+#[test]
+fn d1_16_a_latitude_is_on_earth() {
+    check_degrees(
+        "latitude",
+        Field::Latitude,
+        &["90", "-90", "-0.0", "0", "9e1", "90.0"],
+        &["90.0000001", "91", "-90.0000001", "1e400", "-1e400", "1e308"],
+    );
+}
+
+#[test]
+fn d1_17_a_longitude_is_on_earth() {
+    check_degrees(
+        "longitude",
+        Field::Longitude,
+        &["180", "-180", "-0.0", "1.8e2"],
+        &["180.0000001", "181", "-180.0000001", "1e400"],
+    );
+}
+
+fn check_degrees(name: &str, field: Field, good: &[&str], far: &[&str]) {
+    for value in good {
+        check(name, value, Ok(()));
+        let expected: f64 = value.parse().unwrap();
+        let position = see(name, value, |decoded| decoded.position).0;
+        let found = if name == "latitude" { position.latitude } else { position.longitude };
+        assert_eq!(found.to_bits(), expected.to_bits());
+    }
+    for value in far {
+        check(name, value, Err(OutOfRange(field)));
+    }
+    for value in ["\"41.3\"", "true", "[]", "{}"] {
+        check(name, value, Err(NotNumber(field)));
+    }
+    for value in ["NaN", "Infinity", "", ".5", "+1"] {
+        check(name, value, Err(Json(JsonFault::Syntax)));
+    }
+    for value in ["-Infinity", "0x10", "1.", "01", "1e"] {
+        check(name, value, Err(Json(JsonFault::Number)));
+    }
+    check(name, "1,5", Err(Json(JsonFault::Syntax)));
+    check(name, "1e401", Err(Json(JsonFault::NumberExponent)));
+    check(name, &format!("1.{}", "0".repeat(63)), Err(Json(JsonFault::NumberTooLong)));
+}
+
+#[test]
+fn d1_18_swapped_coordinates_are_stored() {
+    let payload =
+        with("latitude", "19.8187").replace("\"longitude\":19.8187", "\"longitude\":41.3275");
+    check_payload(payload, Ok(()));
+}
+
+#[test]
+fn d1_19_a_device_without_fix_is_known_as_such() {
+    let payload = with("latitude", "0")
+        .replace("19.8187", "-0.0")
+        .replace("\"satellites\":11", "\"satellites\":0");
+    let mut decoder = Decoder::new();
+    let decoded = decoder.decode_payload(payload.as_bytes(), Codec::Codec8).unwrap();
+    assert!(decoded.position.is_without_fix());
+}
+
+#[test]
+fn d1_21_measured_numbers_are_moved_into_their_range_and_counted() {
+    for (value, expected, clamped) in [
+        ("-500", -500.0, 0),
+        ("9000", 9000.0, 0),
+        ("32767", 32_767.0, 0),
+        ("65535", 32_767.0, 1),
+        ("2147483648", 32_767.0, 1),
+        ("-32768", -32_768.0, 0),
+        ("-32769", -32_768.0, 1),
+        ("1e400", 32_767.0, 1),
+        ("-1e400", -32_768.0, 1),
+    ] {
+        assert_eq!(see("altitude", value, |d| d.position.altitude), (expected, clamped), "{value}");
+    }
+    for (value, expected, clamped) in [
+        ("-1", 0.0, 1),
+        ("0", 0.0, 0),
+        ("400", 400.0, 0),
+        ("65535", 65_535.0, 0),
+        ("255.5", 255.5, 0),
+        ("65536", 65_535.0, 1),
+    ] {
+        assert_eq!(see("speed", value, |d| d.position.speed), (expected, clamped), "{value}");
+    }
+    for (value, expected, clamped) in [
+        ("359", 359.0, 0),
+        ("360", 360.0, 0),
+        ("-1", 0.0, 1),
+        ("65535", 360.0, 1),
+        ("360.5", 360.0, 1),
+    ] {
+        assert_eq!(see("angle", value, |d| d.position.angle), (expected, clamped), "{value}");
+    }
+    for (value, expected, clamped) in
+        [("255", 255, 0), ("-1", 0, 1), ("256", 255, 1), ("1e400", 255, 1), ("-0.0", 0, 0)]
+    {
+        assert_eq!(
+            see("satellites", value, |d| d.position.satellites),
+            (expected, clamped),
+            "{value}"
+        );
+        assert_eq!(see("priority", value, |d| d.position.priority), (expected, clamped), "{value}");
+    }
+}
+
+#[test]
+fn d1_22_a_timestamp_has_one_form() {
+    for value in ["1780733730", "1780733730000", "1780733730000000", "true", "{}"] {
+        check("timestamp", value, Err(NotText(Field::Timestamp)));
+    }
+    for (text, fault) in [
+        ("2026-06-06T08:15:30.000", TimestampFault::ZoneMissing),
+        ("2026-06-06T08:15:60.000Z", TimestampFault::TimeOfDay),
+        ("2026-06-06T08:15:30.123456789Z", TimestampFault::TooFine),
+        ("2026-06-06T08:15:30.000+24:00", TimestampFault::Zone),
+        ("2026-06-31T08:15:30.000Z", TimestampFault::Date),
+        ("1780733730000", TimestampFault::Form),
+        ("2026-06-06T08:15:30.000000000000000000000000000000000000000000Z", TimestampFault::Form),
+    ] {
+        check("timestamp", &format!("\"{text}\""), Err(Timestamp(fault)));
+    }
+    for text in [
+        "2026-06-06T10:15:30+02:00",
+        "2026-06-06T08:15:30.000000000Z",
+        "2026-06-06T08:15:30\\u005a",
+    ] {
+        let seen = see("timestamp", &format!("\"{text}\""), |d| d.position.timestamp_ms);
+        assert_eq!(seen.0, 1_780_733_730_000);
+    }
+}
+
+#[test]
+fn d1_23_times_that_are_no_times_are_refused() {
+    for (text, expected) in [
+        ("1970-01-01T00:00:00.000Z", Err(TimestampFault::TooOld)),
+        ("1980-01-06T00:00:00.000Z", Err(TimestampFault::TooOld)),
+        ("2006-10-21T08:15:30.000Z", Ok(())),
+        ("2038-01-19T03:14:08.000Z", Ok(())),
+        ("2106-02-07T06:28:16.000Z", Err(TimestampFault::TooFar)),
+        ("9999-12-31T23:59:59.999Z", Err(TimestampFault::TooFar)),
+        ("294277-01-01T00:00:00.000Z", Err(TimestampFault::Form)),
+        ("infinity", Err(TimestampFault::Form)),
+    ] {
+        check("timestamp", &format!("\"{text}\""), expected.map_err(Timestamp));
+    }
+    for value in ["0", "-1", "9223372036854775807"] {
+        check("timestamp", value, Err(NotText(Field::Timestamp)));
+    }
+}
+
+#[test]
+fn d1_32_a_number_may_be_written_in_any_way() {
+    for value in ["11", "11.0", "1.1e1", "110e-1", "0.11E+2"] {
+        assert_eq!(see("satellites", value, |d| d.position.satellites), (11, 0), "{value}");
+        assert_eq!(see("speed", value, |d| d.position.speed), (11.0, 0), "{value}");
+    }
+    for value in ["11.5", "0.1", "-0.5", "255.5", "300.5"] {
+        check("satellites", value, Err(NotWhole(Field::Satellites)));
+        check("priority", value, Err(NotWhole(Field::Priority)));
+    }
+    check("attributes", r#"{"1":9007199254740993,"2":1e3,"3":1E400,"4":-1e-400}"#, Ok(()));
+    check("attributes", r#"{"1":1e401}"#, Err(Json(JsonFault::NumberExponent)));
+}
+
+#[test]
+fn d1_33_fields_in_another_case_are_unknown() {
+    let payload = USUAL.trim_end().replace("\"latitude\"", "\"Latitude\"");
+    check_payload(payload, Err(Missing(Field::Latitude)));
+    let mut all = pairs(USUAL.trim_end().as_bytes());
+    all[3].0 = b"Payload";
+    check_pairs(&all, Err(EntryFieldMissing(EntryField::Payload)));
+}
+
+#[test]
+fn d1_37_a_compressed_payload_is_refused() {
+    check_payload(b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03", Err(Json(JsonFault::NotUtf8)));
+    check_payload(b"\x00\x01\x02\x03", Err(Json(JsonFault::NotObject)));
+}
+
+#[test]
+fn d1_38_an_entry_has_a_largest_number_of_fields() {
+    let mut all = pairs(USUAL.trim_end().as_bytes()).to_vec();
+    all.resize(64, (b"x", b""));
+    check_pairs(&all, Ok(()));
+    all.push((b"x", b""));
+    check_pairs(&all, Err(EntryFieldsTooMany));
+    all.resize(100_000, (b"x", b""));
+    check_pairs(&all, Err(EntryFieldsTooMany));
+}
+
+#[test]
+fn d1_40_negative_coordinates_keep_their_sign() {
+    assert_eq!(
+        see("latitude", "-33.8674869", |d| d.position.latitude).0.to_string(),
+        "-33.8674869"
+    );
+    assert_eq!(see("longitude", "-0.0000001", |d| d.position.longitude).0, -1e-7);
+}
+
+#[test]
+fn only_the_three_codecs_are_known() {
+    for (codec, expected) in [
+        ("8", Ok(())),
+        ("8E", Ok(())),
+        ("16", Ok(())),
+        ("8e", Err(CodecUnknown)),
+        ("", Err(CodecUnknown)),
+        ("12", Err(CodecUnknown)),
+        (" 8", Err(CodecUnknown)),
+        ("8\0", Err(CodecUnknown)),
+    ] {
+        let mut all = pairs(USUAL.trim_end().as_bytes());
+        all[2].1 = codec.as_bytes();
+        check_pairs(&all, expected);
+    }
+}
+
+#[test]
+fn the_payload_wins_over_the_entry_and_the_difference_is_counted() {
+    for (at, value) in [(0, &b"2026-06-06T08:15:30Z"[..]), (0, b""), (1, b"1"), (1, b"")] {
+        let mut all = pairs(USUAL.trim_end().as_bytes());
+        all[at].1 = value;
+        let mut decoder = Decoder::new();
+        let decoded = decoder.decode(&EntryFields::from_pairs(all).unwrap()).unwrap();
+        assert_eq!(decoded.device_id, "356307042441013");
+        assert_eq!(decoded.position.timestamp_ms, 1_780_733_730_000);
+        assert_eq!(decoder.tally().entry_mismatch, 1);
+    }
+}
+
+#[test]
+fn a_refused_entry_leaves_the_tally_alone() {
+    let payload = with("speed", "-1").replace("\"priority\":0", "\"priority\":0.5");
+    let mut decoder = Decoder::new();
+    decoder.decode_payload(payload.as_bytes(), Codec::Codec8).unwrap_err();
+    assert_eq!(decoder.tally(), Decoder::new().tally());
+}
+
+#[test]
+fn a_broken_sentinel_is_refused() {
+    check("attributes", r#"{"1":{"__bigint":"x"}}"#, Err(BigIntInvalid));
+    check("attributes", r#"{"1":{"__buffer_b64":"x"}}"#, Err(BufferInvalid));
+    check("attributes", "[]", Err(AttributesNotObject));
+    check("attributes", "\"{}\"", Err(AttributesNotObject));
+}
