@@ -19,11 +19,13 @@ pub use control::{write_close, write_close_echo, write_ping, write_pong};
 pub use header::{TEXT_HEADER_BYTES_MAX, TextHeader, text_header};
 pub use reader::{Input, Reader};
 
+use crate::limits::{MESSAGE_BYTES_MAX, MESSAGE_FRAGMENTS_MAX};
+
 /// One thing a viewer said. Its bytes lie in the read buffer when they arrived in one piece, else in
 /// the reader's own, and are gone with the next [`Reader::poll`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Incoming<'a> {
-    /// A whole text message, at most [`crate::limits::MESSAGE_BYTES_MAX`].
+    /// A whole text message, at most [`MESSAGE_BYTES_MAX`].
     Text(&'a str),
     /// To be answered with [`write_pong`] and the same bytes.
     Ping(&'a [u8]),
@@ -38,6 +40,9 @@ pub enum Incoming<'a> {
         reason: &'a str,
     },
 }
+
+/// The sentences of a [`Failure`] name these bounds.
+const _: () = assert!(MESSAGE_BYTES_MAX == 4096 && MESSAGE_FRAGMENTS_MAX == 16);
 
 /// Why a viewer cannot be read any further. The reader ignores every byte behind it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,9 +67,9 @@ pub enum Failure {
     MessageInsideMessage,
     /// A binary message; v1 is text.
     Binary,
-    /// A message over [`crate::limits::MESSAGE_BYTES_MAX`].
+    /// A message over [`MESSAGE_BYTES_MAX`].
     MessageTooLong,
-    /// A message in more than [`crate::limits::MESSAGE_FRAGMENTS_MAX`] frames.
+    /// A message in more than [`MESSAGE_FRAGMENTS_MAX`] frames.
     TooManyFragments,
     /// A text, or the reason of a close, that is not UTF-8.
     InvalidUtf8,
