@@ -1,1 +1,3 @@
-//! (to be written)
+//! What the tests share: real servers, counters and the fuzz runner.
+
+pub mod fuzz;

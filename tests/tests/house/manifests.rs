@@ -53,11 +53,12 @@ pub(crate) fn engine_depends_on_little(file: &File) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (number, section, line) in lines_with_section(&file.text) {
         let name = line.split(['.', ' ', '=']).next().unwrap_or_default();
-        if section.ends_with("dependencies") && is_entry(line) {
-            if !ENGINE_DEPENDENCIES.contains(&name) {
-                let advice = format!("the engine may not depend on {name}: leave it to the server");
-                findings.push(file.finding(number, advice));
-            }
+        if section.ends_with("dependencies")
+            && is_entry(line)
+            && !ENGINE_DEPENDENCIES.contains(&name)
+        {
+            let advice = format!("the engine may not depend on {name}: leave it to the server");
+            findings.push(file.finding(number, advice));
         }
     }
     findings
