@@ -122,7 +122,7 @@ fn no_test_is_ignored() {
 fn no_test_sleeps() {
     let examples: &[Example<'_>] = &[
         ("tests/tests/a.rs", "use std::thread::sleep;\n\nthread::sleep(second);", &[1, 3]),
-        ("tests/src/postgres.rs", "thread::sleep(pause);", &[]),
+        ("tests/src/program.rs", "thread::sleep(pause);", &[]),
         ("tests/tests/a.rs", "// sleep\nasleep();", &[]),
     ];
     check(sources::no_test_sleeps, examples);

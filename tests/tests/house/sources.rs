@@ -45,11 +45,8 @@ const SYNONYMS: [(&[&str], &str); 9] = [
 ];
 
 /// Places where a test may pause, each with the reason.
-const PAUSES: [(&str, &str); 3] = [
-    ("tests/src/postgres.rs", "asks a starting server again until its deadline"),
-    ("tests/src/redis.rs", "asks a starting server again until its deadline"),
-    ("tests/src/directory.rs", "waits for another process's lock until its deadline"),
-];
+const PAUSES: [(&str, &str); 1] =
+    [("tests/src/program.rs", "asks a starting server again until its deadline")];
 
 /// Every source opens with `//!`: what it is responsible for.
 pub(crate) fn opens_with_its_responsibility(file: &File) -> Vec<Finding> {
