@@ -22,6 +22,10 @@ pub const PAYLOAD_DEPTH_MAX: usize = 16;
 /// Longest number in a payload, in bytes. The longest that `JSON.stringify` writes is 25.
 pub const NUMBER_BYTES_MAX: usize = 64;
 
+/// Largest exponent of a number in a payload, up or down. Doubles end at 308; `jsonb` keeps numbers
+/// digit by digit, so each exponent costs its size in bytes of storage.
+pub const NUMBER_EXPONENT_MAX: u32 = 400;
+
 /// Oldest device time that is a time: 2000-01-01. Before it lie clocks that were never set.
 pub const TIMESTAMP_MS_MIN: i64 = 946_684_800_000;
 
