@@ -264,7 +264,7 @@ fn degrees(degrees_e7: i32) -> String {
 /// Base64 by way of a string of bits.
 fn base64(bytes: &[u8]) -> String {
     let mut bits: String = bytes.iter().map(|byte| format!("{byte:08b}")).collect();
-    while bits.len() % 6 != 0 {
+    while !bits.len().is_multiple_of(6) {
         bits.push('0');
     }
     let alphabet: Vec<char> =
@@ -273,7 +273,7 @@ fn base64(bytes: &[u8]) -> String {
     for start in (0..bits.len()).step_by(6) {
         text.push(alphabet[usize::from_str_radix(&bits[start..start + 6], 2).unwrap()]);
     }
-    while text.len() % 4 != 0 {
+    while !text.len().is_multiple_of(4) {
         text.push('=');
     }
     text
