@@ -4,6 +4,7 @@
 //! the input made it do. Inputs with a new feature join the corpus and are mutated further. The
 //! search depends on the seed alone; the clock only ends it.
 
+mod feature;
 mod minimise;
 mod mutate;
 mod random;

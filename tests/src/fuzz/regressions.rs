@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::Target;
+use super::feature::feature;
 
 /// One kept input.
 #[derive(Clone, Debug)]
@@ -50,14 +51,7 @@ pub fn regressions() -> io::Result<Vec<Regression>> {
 pub fn keep(target: &Target, input: &[u8]) -> io::Result<PathBuf> {
     let folder = data_folder().join(target.name);
     std::fs::create_dir_all(&folder)?;
-    let path = folder.join(format!("{:016x}.bin", hash_of(input)));
+    let path = folder.join(format!("{:016x}.bin", feature(input)));
     std::fs::write(&path, input)?;
     Ok(path)
-}
-
-/// FNV-1a: short, and the same in every version, so one input keeps one name.
-fn hash_of(input: &[u8]) -> u64 {
-    input.iter().fold(0xCBF2_9CE4_8422_2325, |hash, &byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3)
-    })
 }
