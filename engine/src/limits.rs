@@ -109,3 +109,27 @@ pub const REQUEST_ID_BYTES_MAX: usize = 64;
 
 /// Longest payload of a WebSocket control frame (RFC 6455, 5.5).
 pub const CONTROL_PAYLOAD_BYTES_MAX: usize = 125;
+
+// ---- Rows and COPY (rows.rs, copy.rs) ----
+
+/// Most rows of one batch (ceiling of `WRITE_BATCH_SIZE`). The database's cost per row stops falling
+/// at about 1,000 rows; ten times that lets a backlog drain without a round trip per thousand. It
+/// is also what an interrupted write has to repeat. Costs 76 bytes per row: 760 KB per batch.
+pub const BATCH_ROWS_MAX: usize = 10_000;
+
+/// Most bytes of text in one batch: device ids and attributes. Real rows carry about 200 bytes, so
+/// the rows run out first; this bounds a batch of the largest legal payloads.
+pub const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
+const _: () = assert!(DEVICE_ID_BYTES_MAX + PAYLOAD_BYTES_MAX <= BATCH_BYTES_MAX, "any row fits");
+const _: () = assert!(BATCH_BYTES_MAX <= u32::MAX as usize, "places in the text are u32");
+const _: () = assert!(DEVICE_ID_BYTES_MAX <= u8::MAX as usize, "lengths of device ids are u8");
+
+/// Most devices whose newest written timestamp is remembered: what a hash table of 131,072 places
+/// takes at seven eighths. Devices beyond it are written the careful way, which costs the database
+/// half as much again per row. About 80 bytes each for an IMEI: 9 MB when full, 15 MB with the
+/// longest ids.
+pub const WRITTEN_DEVICES_MAX: usize = 128 * 1024 / 8 * 7;
+
+/// A piece of COPY data is handed over when it has grown to this size; one more row may hang over.
+/// Smaller pieces cost the client a message and a wake-up each; larger ones only memory.
+pub const COPY_PIECE_BYTES: usize = 64 * 1024;

@@ -1,3 +1,10 @@
 //! What the tests share: real servers, counters and the fuzz runner.
+//!
+//! Every server has a directory of its own and is gone when dropped. Tests never skip: one that is
+//! not installed fails them with a sentence that says what to install.
 
+pub mod directory;
 pub mod fuzz;
+pub mod postgres;
+pub mod program;
+pub mod redis;
