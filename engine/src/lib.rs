@@ -25,6 +25,8 @@
 pub mod limits;
 
 pub mod id;
+pub mod table;
+pub mod time;
 pub mod position;
 
 pub mod decode;
@@ -32,6 +34,7 @@ pub mod roster;
 pub mod route;
 
 pub mod block;
+pub mod board;
 pub mod event;
 pub mod fanout;
 pub mod feed;

@@ -3,6 +3,8 @@
 //! A bound that an operator may change is the default of a setting of the same name; the others are
 //! facts of the wire or of the design.
 
+use crate::time::Rate;
+
 // ---- Entries and payloads (decode.rs) ----
 
 /// Longest `device_id`. An IMEI has 15 digits; the rest is room for other trackers' names. Each byte
@@ -109,6 +111,109 @@ pub const REQUEST_ID_BYTES_MAX: usize = 64;
 
 /// Longest payload of a WebSocket control frame (RFC 6455, 5.5).
 pub const CONTROL_PAYLOAD_BYTES_MAX: usize = 125;
+
+// ---- Roster (roster.rs) ----
+
+/// Most devices with a registration, those of past rosters included until their place is needed.
+/// About 100 bytes each per roster, and two rosters exist during a swap.
+pub const DEVICES_MAX: usize = 131_072;
+
+/// Most events with devices.
+pub const EVENTS_MAX: usize = 16_384;
+
+/// Most slots of one event. A slot costs [`SLOT_OWNER_BYTES`] on the owning shard and
+/// [`SLOT_FEED_BYTES`] on each shard with viewers.
+pub const EVENT_SLOTS_MAX: usize = 65_536;
+
+// ---- Frames, blocks, feeds (frame.rs, block.rs, feed.rs) ----
+
+/// Longest frame: head, escaped device id, four numbers, one integer. Asserted in frame.rs.
+pub const FRAME_BYTES_MAX: usize = 768;
+
+/// The frame of a 15-digit IMEI with 7 decimals is 170 bytes or less; what tables are planned with.
+pub const FRAME_BYTES_TYPICAL: usize = 176;
+
+/// A block that reaches this is sealed at once and another begun. 1 MiB is 6,000 frames: five times
+/// what the busiest planned event gathers in one flush.
+pub const BLOCK_BYTES_MAX: usize = 1024 * 1024;
+
+/// How many bytes of past blocks a feed keeps for viewers that lag. Larger costs memory per event
+/// and shard and shows a lagging viewer older film; smaller conflates a viewer for a hiccup.
+pub const FEED_WINDOW_BYTES_MAX: usize = 256 * 1024;
+
+/// How old a block of the window may grow. A viewer further behind is conflated: fresh beats
+/// complete.
+pub const FEED_WINDOW_AGE_MS: u64 = 1000;
+
+/// How long a feed without viewers is kept, so that one who reconnects finds it warm.
+pub const FEED_LINGER_MS: u64 = 30_000;
+
+/// Bytes of snapshots that one shard keeps alive for viewers still downloading them. Beyond it,
+/// newcomers share the newest one there is and catch up from its sequence.
+pub const SNAPSHOT_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+// ---- Viewers and fan-out (ring.rs, viewer.rs, fanout.rs, shard.rs) ----
+
+/// Most viewers of one shard.
+pub const VIEWERS_MAX: usize = 100_000;
+
+/// Most topics of one viewer.
+pub const TOPICS_MAX: usize = 32;
+
+/// Most requests of one viewer that wait for an answer from outside. The burst of the message rate
+/// is below it, so it is reached only together with that limit.
+pub const REQUESTS_WAITING_MAX: usize = 64;
+
+/// Replies that may wait for a viewer who does not read. At this many pitwall stops reading from it.
+pub const REPLIES_WAITING_MAX: usize = 64;
+
+/// A conflated viewer's picture of an event is kept for this many ranges of slots: 8 bytes each
+/// while it catches up. More makes it finer: a device that moves while its range is being sent is
+/// left to the next lap.
+pub const LAP_RANGES: usize = 64;
+
+/// Bytes gathered for a conflated viewer at a time. What the kernel takes from a slow viewer at once
+/// is less.
+pub const LAP_CHUNK_BYTES: usize = 32 * 1024;
+
+/// Sends for one viewer before the next has its turn.
+pub const TURN_SENDS_MAX: u32 = 4;
+
+/// Upper bound of the rest between two rounds (`LIVE_FLUSH_MAX_MS`).
+pub const FLUSH_MAX_MS: u64 = 20;
+
+/// How often a viewer is pinged (`LIVE_WS_PING_INTERVAL_MS`), and how long its answer may take.
+pub const PING_INTERVAL_MS: u64 = 30_000;
+
+/// How long a viewer with a topic may be without a message before one is repeated. Clients give up
+/// at 60 s; a visit comes every [`SWEEP_MS`].
+pub const SILENCE_MS: u64 = 45_000;
+
+/// Every viewer is looked at this often, for pings, silence and deadlines.
+pub const SWEEP_MS: u64 = 5_000;
+
+/// How long the other side may take to answer a close before the connection is cut.
+pub const CLOSE_WAIT_MS: u64 = 5_000;
+
+/// Violations in a row after which a viewer is closed.
+pub const VIOLATIONS_MAX: u8 = 10;
+
+/// Messages of one viewer: a second, and at once.
+pub const MESSAGE_RATE: Rate = Rate { per_second: 10, burst: 50 };
+
+/// Subscribes of one viewer.
+pub const SUBSCRIBE_RATE: Rate = Rate { per_second: 5, burst: 20 };
+
+/// Pings from one viewer; above it the viewer is closed.
+pub const PING_RATE: Rate = Rate { per_second: 5, burst: 20 };
+
+const _: () = {
+    assert!(SILENCE_MS + SWEEP_MS < 60_000, "clients reconnect after 60 s without a message");
+    assert!(PING_INTERVAL_MS % SWEEP_MS == 0, "a ping is due exactly at a visit");
+    assert!(FEED_WINDOW_BYTES_MAX >= 2 * LAP_CHUNK_BYTES, "a lap must end inside the window");
+    assert!(MESSAGE_RATE.burst as usize <= REQUESTS_WAITING_MAX, "a legal burst can wait");
+    assert!(FRAME_BYTES_MAX < 65_536 && FRAME_BYTES_TYPICAL < FRAME_BYTES_MAX);
+};
 
 // ---- Rows and COPY (rows.rs, copy.rs) ----
 

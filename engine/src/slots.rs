@@ -1,1 +1,142 @@
-//! (to be written)
+//! The newest position of each device of one event: newer device time wins, once.
+//!
+//! Only the shard that owns the event has these. What viewers were sent never goes back: the
+//! high-water mark of a slot stays even when its position is withdrawn.
+
+use crate::id::SlotIndex;
+use crate::position::Position;
+
+/// What became of a position that was offered to a slot. It is stored in every case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Newer than everything before: shown.
+    Accepted,
+    /// Older than what was shown: a device empties its buffer.
+    Late,
+    /// The device time the slot already has: the first one stands, as in the database.
+    Duplicate,
+    /// Dated further ahead than the tolerance: it would freeze the dot.
+    Future,
+    /// No satellites and exactly (0, 0).
+    WithoutFix,
+}
+
+/// How positions were judged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct VerdictTally {
+    /// See [`Verdict::Accepted`]; likewise the others.
+    pub accepted: u64,
+    /// See [`Verdict::Late`].
+    pub late: u64,
+    /// See [`Verdict::Duplicate`].
+    pub duplicate: u64,
+    /// See [`Verdict::Future`].
+    pub future: u64,
+    /// See [`Verdict::WithoutFix`].
+    pub without_fix: u64,
+    /// For a slot that the roster has closed meanwhile.
+    pub unseated: u64,
+}
+
+impl VerdictTally {
+    /// Counts one verdict.
+    pub const fn count(&mut self, verdict: Verdict) {
+        match verdict {
+            Verdict::Accepted => self.accepted += 1,
+            Verdict::Late => self.late += 1,
+            Verdict::Duplicate => self.duplicate += 1,
+            Verdict::Future => self.future += 1,
+            Verdict::WithoutFix => self.without_fix += 1,
+        }
+    }
+
+    /// Everything that was judged.
+    #[must_use]
+    pub const fn total(&self) -> u64 {
+        self.accepted + self.late + self.duplicate + self.future + self.without_fix + self.unseated
+    }
+}
+
+/// The device time below every device time.
+const NEVER_MS: i64 = i64::MIN;
+
+/// Parallel arrays by slot.
+#[derive(Debug, Default)]
+pub struct Slots {
+    /// The newest device time ever accepted: the stream of this slot never falls below.
+    high_water_ms: Vec<i64>,
+    /// What a snapshot shows, if anything.
+    shown: Vec<Option<Position>>,
+}
+
+impl Slots {
+    /// Makes room for at least `count` slots.
+    pub fn grow(&mut self, count: usize) {
+        if count > self.shown.len() {
+            self.high_water_ms.resize(count, NEVER_MS);
+            self.shown.resize(count, None);
+        }
+    }
+
+    /// Number of slots.
+    #[must_use]
+    pub const fn count(&self) -> usize {
+        self.shown.len()
+    }
+
+    /// What a snapshot shows for the slot.
+    #[must_use]
+    pub fn shown(&self, slot: SlotIndex) -> Option<&Position> {
+        self.shown.get(slot.0 as usize)?.as_ref()
+    }
+
+    /// Judges a position and, if it wins, keeps it. `ceiling_ms` is the newest device time that is
+    /// believed.
+    pub fn offer(&mut self, slot: SlotIndex, position: &Position, ceiling_ms: i64) -> Verdict {
+        let at = slot.0 as usize;
+        let high_water_ms = self.high_water_ms[at];
+        if position.timestamp_ms <= high_water_ms {
+            let same = position.timestamp_ms == high_water_ms;
+            return if same { Verdict::Duplicate } else { Verdict::Late };
+        }
+        if position.timestamp_ms > ceiling_ms {
+            return Verdict::Future;
+        }
+        if position.is_without_fix() {
+            return Verdict::WithoutFix;
+        }
+        self.high_water_ms[at] = position.timestamp_ms;
+        self.shown[at] = Some(*position);
+        Verdict::Accepted
+    }
+
+    /// Falls back to `good` if the slot still shows the fix of `faulty_ms`; says whether it did.
+    ///
+    /// A fallback is for snapshots only: the high-water mark stays, since viewers have seen it.
+    pub fn withdraw(&mut self, slot: SlotIndex, faulty_ms: i64, good: Option<Position>) -> bool {
+        let Some(shown) = self.shown.get_mut(slot.0 as usize) else { return false };
+        let withdrawn = shown.as_ref().is_some_and(|shown| shown.timestamp_ms == faulty_ms);
+        if withdrawn {
+            *shown = good.filter(|good| good.timestamp_ms < faulty_ms);
+        }
+        withdrawn
+    }
+
+    /// Takes the slot out of snapshots, its device having left the event; says whether it was shown.
+    pub fn hide(&mut self, slot: SlotIndex) -> bool {
+        self.shown[slot.0 as usize].take().is_some()
+    }
+
+    /// Makes the slot as new, for another device.
+    pub fn reset(&mut self, slot: SlotIndex) {
+        self.high_water_ms[slot.0 as usize] = NEVER_MS;
+        self.shown[slot.0 as usize] = None;
+    }
+
+    /// True when the position shown is the newest that was ever accepted, not a fallback.
+    #[must_use]
+    pub fn is_newest(&self, slot: SlotIndex) -> bool {
+        let at = slot.0 as usize;
+        self.shown[at].as_ref().is_some_and(|p| p.timestamp_ms == self.high_water_ms[at])
+    }
+}

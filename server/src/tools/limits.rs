@@ -6,13 +6,14 @@
 use std::io::{self, Write};
 
 use engine::limits;
+use engine::time::Rate;
 
 const SOURCE: &str = include_str!("../../../engine/src/limits.rs");
 
-/// Pairs the name of each constant with its value.
+/// Pairs the name of each constant with its value as text.
 macro_rules! values {
-    ($($name:ident)*) => {
-        [$((stringify!($name), limits::$name.to_string())),*]
+    ($text:expr; $($name:ident)*) => {
+        [$((stringify!($name), $text(limits::$name))),*]
     };
 }
 
@@ -29,7 +30,6 @@ struct Bound<'a> {
 pub(super) fn write(out: &mut impl Write) -> io::Result<()> {
     let mut group = "";
     let values = values();
-    let values = values.as_ref();
     for bound in bounds(SOURCE) {
         if bound.group != group {
             let space = if group.is_empty() { "" } else { "\n" };
@@ -38,22 +38,38 @@ pub(super) fn write(out: &mut impl Write) -> io::Result<()> {
         }
         let value = values.iter().find(|(name, _)| *name == bound.name);
         let value = value.map_or("?", |(_, value)| value);
-        writeln!(out, "  {:27} {value:>13}  {}", bound.name, bound.bounds)?;
+        writeln!(out, "  {:27} {value:>15}  {}", bound.name, bound.bounds)?;
     }
     out.flush()
 }
 
-fn values() -> impl AsRef<[(&'static str, String)]> {
-    values![
+/// Every bound, in the order of the source but for the rates, which come last.
+#[rustfmt::skip] // one word per bound, nothing to lay out
+fn values() -> Vec<(&'static str, String)> {
+    let numbers = values![number;
         DEVICE_ID_BYTES_MAX PAYLOAD_BYTES_MAX ENTRY_FIELDS_MAX PAYLOAD_DEPTH_MAX NUMBER_BYTES_MAX
         NUMBER_EXPONENT_MAX TIMESTAMP_MS_MIN TIMESTAMP_MS_MAX ALTITUDE_MIN ALTITUDE_MAX SPEED_MAX
-        ANGLE_MAX
+        ANGLE_MAX FUTURE_TOLERANCE_MS IMEI_DIGITS_MIN IMEI_DIGITS_MAX TELTONIKA_RECORDS_MAX
+        TELTONIKA_DATA_BYTES_MAX TELTONIKA_PACKET_BYTES_MAX TELTONIKA_ELEMENTS_MAX
+        MESSAGE_BYTES_MAX MESSAGE_FRAGMENTS_MAX READER_HEAP_BYTES_MAX MESSAGE_DEPTH_MAX
+        TOPIC_BYTES_MAX REQUEST_ID_BYTES_MAX CONTROL_PAYLOAD_BYTES_MAX DEVICES_MAX EVENTS_MAX
+        EVENT_SLOTS_MAX FRAME_BYTES_MAX FRAME_BYTES_TYPICAL BLOCK_BYTES_MAX FEED_WINDOW_BYTES_MAX
+        FEED_WINDOW_AGE_MS FEED_LINGER_MS SNAPSHOT_BYTES_MAX VIEWERS_MAX TOPICS_MAX
+        REQUESTS_WAITING_MAX REPLIES_WAITING_MAX LAP_RANGES LAP_CHUNK_BYTES TURN_SENDS_MAX
+        FLUSH_MAX_MS PING_INTERVAL_MS SILENCE_MS SWEEP_MS CLOSE_WAIT_MS VIOLATIONS_MAX
+        BATCH_ROWS_MAX BATCH_BYTES_MAX WRITTEN_DEVICES_MAX COPY_PIECE_BYTES
+    ];
+    let rates = values![rate; MESSAGE_RATE SUBSCRIBE_RATE PING_RATE];
+    numbers.into_iter().chain(rates).collect()
+}
 
-        FUTURE_TOLERANCE_MS
+#[expect(clippy::needless_pass_by_value, reason = "numbers are smaller than references to them")]
+fn number(value: impl ToString) -> String {
+    value.to_string()
+}
 
-        MESSAGE_BYTES_MAX MESSAGE_FRAGMENTS_MAX MESSAGE_DEPTH_MAX TOPIC_BYTES_MAX
-        REQUEST_ID_BYTES_MAX CONTROL_PAYLOAD_BYTES_MAX
-    ]
+fn rate(rate: Rate) -> String {
+    format!("{}/s, burst {}", rate.per_second, rate.burst)
 }
 
 /// Every constant of the source, in its order.
@@ -71,6 +87,8 @@ fn bounds(source: &str) -> Vec<Bound<'_>> {
         {
             bounds.push(Bound { group, name, bounds: first_sentence(&said) });
             said.clear();
+        } else if !line.starts_with("#[") {
+            said.clear();
         }
     }
     bounds
@@ -84,14 +102,15 @@ fn first_sentence(said: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::{Bound, SOURCE, bounds, values, write};
 
     #[test]
     fn every_bound_of_the_engine_has_its_value() {
-        let named: Vec<&str> = bounds(SOURCE).iter().map(|bound| bound.name).collect();
-        let valued = values();
-        let valued: Vec<&str> = valued.as_ref().iter().map(|(name, _)| *name).collect();
-        assert_eq!(named, valued, "list the constants in `values` as limits.rs orders them");
+        let named: BTreeSet<&str> = bounds(SOURCE).iter().map(|bound| bound.name).collect();
+        let valued: BTreeSet<&str> = values().iter().map(|(name, _)| *name).collect();
+        assert_eq!(named, valued, "name every constant of limits.rs in `values`, and no other");
     }
 
     #[test]
