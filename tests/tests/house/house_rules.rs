@@ -90,8 +90,8 @@ fn unsafe_code_stands_only_where_it_was_audited() {
 fn one_word_has_one_meaning() {
     let examples: &[Example<'_>] = &[
         ("engine/src/a.rs", "struct TrackerId(u32);", &[1]),
-        ("engine/src/a.rs", "\nlet subscriber_count = 1;", &[2]),
-        ("engine/src/a.rs", "let viewer_count = 1; // subscribers", &[]),
+        ("engine/src/a.rs", "\nlet spectator_count = 1;", &[2]),
+        ("engine/src/a.rs", "let viewer_count = 1; // spectators", &[]),
     ];
     check(sources::words_have_one_meaning, examples);
 }

@@ -32,12 +32,11 @@ const ENGINE_BANNED: [&str; 14] = [
 ];
 
 /// Words that have a better one here, as the words an identifier is made of.
-const SYNONYMS: [(&[&str], &str); 9] = [
+const SYNONYMS: [(&[&str], &str); 8] = [
     (&["tracker", "id"], "device"),
     (&["competitor"], "device"),
     (&["race", "id"], "event"),
     (&["channel", "id"], "event"),
-    (&["subscriber"], "viewer"),
     (&["spectator"], "viewer"),
     (&["packet", "frame"], "frame"),
     (&["waypoint"], "position"),
