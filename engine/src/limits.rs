@@ -56,6 +56,37 @@ pub const ANGLE_MAX: f32 = 360.0;
 /// (`LIVE_FUTURE_TOLERANCE_MS`). Without it one bad clock freezes a dot for ever.
 pub const FUTURE_TOLERANCE_MS: i64 = 60_000;
 
+// ---- Teltonika (teltonika.rs) ----
+
+/// Fewest digits of an IMEI in the handshake: an IMEI proper.
+pub const IMEI_DIGITS_MIN: usize = 15;
+
+/// Most digits: an IMEISV (IMEI and software version), which some modems report in its place.
+pub const IMEI_DIGITS_MAX: usize = 16;
+const _: () = assert!(IMEI_DIGITS_MAX <= DEVICE_ID_BYTES_MAX);
+
+/// Most records of one packet: the count is one byte.
+pub const TELTONIKA_RECORDS_MAX: usize = 255;
+
+/// Longest data field of a packet, codec to second count. Devices are specified to send at most
+/// 1,280 bytes; this is what 255 records of codec 8E need when they carry no element, 38 bytes
+/// each, so that every legal count can arrive.
+pub const TELTONIKA_DATA_BYTES_MAX: usize = 3 + TELTONIKA_RECORDS_MAX * 38;
+
+/// Longest packet: four zeros, the length, the data, the checksum. Also the most that one
+/// connection buffers of a packet that arrives in pieces: 10 KiB, or 100 MB for 10,000 devices
+/// that all misbehave at once; a real packet costs an eighth of it.
+pub const TELTONIKA_PACKET_BYTES_MAX: usize = 8 + TELTONIKA_DATA_BYTES_MAX + 4;
+
+/// Most IO elements of one record: what fits into one packet when each is an empty variable one,
+/// four bytes. [`crate::teltonika::PayloadWriter`] keeps their text and 12 bytes for each: 96 KiB,
+/// once per process; 20 elements, a usual record, need 1 KiB.
+pub const TELTONIKA_ELEMENTS_MAX: usize = (TELTONIKA_DATA_BYTES_MAX - 3 - 38) / 4;
+
+// Such an element costs the most payload per byte: `"65535":{"__buffer_b64":""},` is 27. With the
+// fixed fields, at most 320, even that record is a payload which decode.rs accepts.
+const _: () = assert!(TELTONIKA_ELEMENTS_MAX * 27 + 320 <= PAYLOAD_BYTES_MAX);
+
 // ---- WebSocket and protocol (websocket.rs, protocol.rs) ----
 
 /// Longest message from a viewer. A subscribe is 120 bytes; the rest is room for long ids and

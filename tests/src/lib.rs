@@ -1,10 +1,11 @@
-//! The harness of the tests: real servers, each in a directory of its own, gone when dropped.
+//! What the tests share: real servers, counters and the fuzz runner.
 //!
-//! Tests never skip: a server that is not installed fails them with a sentence that says what to
-//! install.
+//! Every server has a directory of its own and is gone when dropped. Tests never skip: one that is
+//! not installed fails them with a sentence that says what to install.
 
 pub mod counting;
 pub mod directory;
+pub mod fuzz;
 pub mod postgres;
 pub mod program;
 pub mod redis;

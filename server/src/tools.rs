@@ -1,0 +1,50 @@
+//! The commands that answer a question and end.
+//!
+//! They read what they are given and write what they find; they connect to nothing and change
+//! nothing.
+
+mod explain;
+mod limits;
+
+use std::io::{self, BufRead, Write};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use clap::Subcommand;
+use engine::position::Codec;
+
+/// What `pitwall` can be asked to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Print every bound of the engine: its value and what it bounds.
+    Limits,
+    /// Read payloads, one JSON object per line, and say what becomes of each: shown, stored only,
+    /// or refused.
+    Explain {
+        /// The codec the payloads came in: 8, 8E or 16.
+        #[arg(long, default_value = "8", value_parser = codec)]
+        codec: Codec,
+    },
+}
+
+impl Command {
+    /// Does what the command says.
+    ///
+    /// # Errors
+    /// When the input cannot be read or the output cannot be written.
+    pub fn run(&self, input: &mut impl BufRead, out: &mut impl Write) -> io::Result<()> {
+        match self {
+            Self::Limits => limits::write(out),
+            Self::Explain { codec } => explain::write(*codec, now_ms()?, input, out),
+        }
+    }
+}
+
+fn codec(text: &str) -> Result<Codec, &'static str> {
+    Codec::parse(text.as_bytes()).ok_or("the codecs are 8, 8E and 16")
+}
+
+/// The time of this machine, epoch milliseconds.
+fn now_ms() -> io::Result<i64> {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).map_err(io::Error::other)?;
+    i64::try_from(since.as_millis()).map_err(io::Error::other)
+}
