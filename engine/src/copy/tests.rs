@@ -1,3 +1,5 @@
+//! What the COPY encoding writes, byte by byte.
+
 use super::*;
 use crate::id::DeviceIndex;
 use crate::position::Codec;

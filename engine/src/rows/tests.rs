@@ -1,3 +1,5 @@
+//! Batches and entry ids, case by case.
+
 use super::*;
 use crate::id::DeviceIndex;
 use crate::position::Codec;

@@ -1,3 +1,5 @@
+//! Fresh and suspect rows, case by case.
+
 use super::*;
 use crate::rows::tests::position;
 use crate::rows::{EntryId, Row};
