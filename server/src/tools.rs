@@ -3,6 +3,7 @@
 //! They read what they are given and write what they find; they connect to nothing and change
 //! nothing.
 
+mod budget;
 mod explain;
 mod limits;
 
@@ -15,8 +16,12 @@ use engine::position::Codec;
 /// What `pitwall` can be asked to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Print every bound of the engine: its value and what it bounds.
-    Limits,
+    /// Print every bound of the engine, and the memory of a server that has reached them all.
+    Limits {
+        /// The number of shards to add up for: one per core.
+        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64))]
+        shards: u8,
+    },
     /// Read payloads, one JSON object per line, and say what becomes of each: shown, stored only,
     /// or refused.
     Explain {
@@ -33,7 +38,10 @@ impl Command {
     /// When the input cannot be read or the output cannot be written.
     pub fn run(&self, input: &mut impl BufRead, out: &mut impl Write) -> io::Result<()> {
         match self {
-            Self::Limits => limits::write(out),
+            Self::Limits { shards } => {
+                limits::write(out)?;
+                budget::write(*shards, out)
+            }
             Self::Explain { codec } => explain::write(*codec, now_ms()?, input, out),
         }
     }
