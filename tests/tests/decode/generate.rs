@@ -13,13 +13,12 @@ fn field(
 }
 
 fn number(range: std::ops::Range<f64>) -> BoxedStrategy<String> {
-    let (low, high) = (range.start, range.end);
     prop_oneof![
         4 => (range.clone(), 0_usize..8).prop_map(|(value, places)| format!("{value:.places$}")),
         2 => range.clone().prop_map(|value| value.to_string()),
         1 => range.clone().prop_map(|value| format!("{value:e}")),
+        1 => range.clone().prop_map(|value| value.trunc().to_string()),
         1 => (range, 8_usize..24).prop_map(|(value, places)| format!("{value:.places$}")),
-        1 => (low as i64..high as i64).prop_map(|value| value.to_string()),
     ]
     .boxed()
 }
@@ -299,12 +298,12 @@ pub(crate) fn any_payload() -> impl Strategy<Value = String> {
         1 => (0_usize..10).prop_map(Change::EscapeKey),
     ];
     let space = select(&["", "", "", " ", "\n\t"][..]);
-    (members(), change, space, any::<u64>()).prop_map(|(mut members, change, space, order)| {
+    (members(), change, space, any::<usize>()).prop_map(|(mut members, change, space, order)| {
         match change {
             Change::None => {}
             Change::Shuffle => {
                 for at in 1..members.len() {
-                    members.swap(at, (order >> at) as usize % (at + 1));
+                    members.swap(at, (order >> at) % (at + 1));
                 }
             }
             Change::Remove(at) => drop(members.remove(at)),
