@@ -131,6 +131,7 @@ const UNUSUAL_ATTRIBUTES: &[&str] = &[
     "{\"__buffer_b64\":\"q8=0\"}",
     "{\"__buffer_b64\":\"q83\\/\"}",
     "{\"__buffer_b64\":\"====\"}",
+    "{\"__buffer_b64\":\"q===\"}",
     "{\"__buffer_b64\":\"q-_v\"}",
     "{\"__buffer_b64\":\"\"}",
     "{\"__buffer_b64\":null}",
@@ -332,11 +333,12 @@ enum Change {
 pub(crate) fn mutated_payload() -> impl Strategy<Value = Vec<u8>> {
     let byte = prop_oneof![
         2 => any::<u8>(),
+        4 => b'0'..=b'9',
         5 => select(&b"\"\\{}[]:,.-+eE019 /tfnu\0\x1f\x7f\x80\xc3\xed\xff"[..]),
     ];
     let base = prop_oneof![platform_payload().boxed(), any_payload().boxed()];
     let mutation = (0_u8..6, any::<prop::sample::Index>(), byte);
-    (base, vec(mutation, 1..4)).prop_map(|(text, mutations)| {
+    (base, vec(mutation, 1..3)).prop_map(|(text, mutations)| {
         let mut text = text.into_bytes();
         for (kind, index, byte) in mutations {
             if text.is_empty() {

@@ -197,6 +197,10 @@ fn d1_11_what_is_not_one_json_object_is_refused() {
     ] {
         check_payload(payload, Err(Json(fault)));
     }
+    for attributes in ["{\"1\":[1}}", "{\"1\":{\"a\":1]}", "{\"1\":[}", "{\"1\" 1}", "{1:1}", "{,}"]
+    {
+        check("attributes", attributes, Err(Json(JsonFault::Syntax)));
+    }
     check_payload(format!("\r\n\t {usual} \n"), Ok(()));
 }
 
@@ -341,7 +345,13 @@ fn a_refused_entry_leaves_the_tally_alone() {
 #[test]
 fn a_broken_sentinel_is_refused() {
     check("attributes", r#"{"1":{"__bigint":"x"}}"#, Err(BigIntInvalid));
-    check("attributes", r#"{"1":{"__buffer_b64":"x"}}"#, Err(BufferInvalid));
+    for base64 in ["x", "q===", "====", "qw==qw==", "q-_v"] {
+        check(
+            "attributes",
+            &format!(r#"{{"1":{{"__buffer_b64":"{base64}"}}}}"#),
+            Err(BufferInvalid),
+        );
+    }
     check("attributes", "[]", Err(AttributesNotObject));
     check("attributes", "\"{}\"", Err(AttributesNotObject));
 }

@@ -171,6 +171,9 @@ fn d1_32_a_number_may_be_written_in_any_way() {
     }
     check("attributes", r#"{"1":9007199254740993,"2":1e3,"3":1E400,"4":-1e-400}"#, Ok(()));
     check("attributes", r#"{"1":1e401}"#, Err(Json(JsonFault::NumberExponent)));
+    check("attributes", &format!("{{\"1\":{}}}", "9".repeat(64)), Ok(()));
+    let longer = format!("{{\"1\":{}}}", "9".repeat(65));
+    check("attributes", &longer, Err(Json(JsonFault::NumberTooLong)));
 }
 
 #[test]
