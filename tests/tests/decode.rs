@@ -7,6 +7,8 @@ mod generate;
 mod oracle;
 #[path = "decode/records.rs"]
 mod records;
+#[path = "decode/values.rs"]
+mod values;
 
 use engine::decode::{Decoder, write_for_database};
 use engine::id::DeviceIndex;
@@ -78,14 +80,14 @@ fn bits(position: &Position) -> [u64; 5] {
 fn check_stored(attributes: &[u8], expected: &[(String, String)]) {
     let mut out = Vec::new();
     write_for_database(attributes, &mut out);
-    let Pairs(stored) = serde_json::from_slice(&out).unwrap();
+    let Pairs(stored) = serde_json::from_slice(&out).expect("JSON went in");
     assert_eq!(stored.len(), expected.len());
     for ((key, value), (expected_key, expected_value)) in stored.iter().zip(expected) {
         assert_eq!(key, expected_key);
         if expected_value.starts_with('"') {
             // Escapes may differ; what the string means may not.
-            let [value, expected]: [String; 2] =
-                [value.get(), expected_value].map(|text| serde_json::from_str(text).unwrap());
+            let [value, expected]: [String; 2] = [value.get(), expected_value]
+                .map(|text| serde_json::from_str(text).expect("a string"));
             assert_eq!(value, expected);
         } else {
             assert_eq!(value.get(), expected_value);

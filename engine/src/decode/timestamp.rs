@@ -177,10 +177,10 @@ mod tests {
 
     fn check(text: &str, expected: Result<i64, TimestampFault>) {
         assert_eq!(read(text.as_bytes()), expected, "{text}");
-        if let Ok(usual) = text.as_bytes().try_into() {
-            if let Some(timestamp_ms) = read_usual(usual) {
-                assert_eq!(Ok(timestamp_ms), expected, "{text}");
-            }
+        if let Ok(usual) = text.as_bytes().try_into()
+            && let Some(timestamp_ms) = read_usual(usual)
+        {
+            assert_eq!(Ok(timestamp_ms), expected, "{text}");
         }
     }
 

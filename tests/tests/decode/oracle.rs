@@ -2,6 +2,14 @@
 //!
 //! `serde_json` reads the JSON, recursively and with copies; the rules of the contract follow one by
 //! one. Slow and obvious on purpose.
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::float_cmp,
+    reason = "every cast stands behind a check of the range, every comparison is meant exactly"
+)]
+
+use std::ops::RangeInclusive;
 
 use engine::limits;
 use serde::Deserializer;
@@ -51,6 +59,19 @@ impl<'de> Deserialize<'de> for Pairs<'de> {
     }
 }
 
+const KNOWN: [&str; 10] = [
+    "device_id",
+    "timestamp",
+    "latitude",
+    "longitude",
+    "altitude",
+    "angle",
+    "speed",
+    "satellites",
+    "priority",
+    "attributes",
+];
+
 /// `None` when the payload has to be refused.
 pub(crate) fn decode(payload: &[u8]) -> Option<Expected> {
     let text = std::str::from_utf8(payload).ok()?;
@@ -60,79 +81,38 @@ pub(crate) fn decode(payload: &[u8]) -> Option<Expected> {
     let document: &RawValue = serde_json::from_str(text).ok()?;
     check_tree(document, 0)?;
     let Pairs(members) = serde_json::from_str(document.get()).ok()?;
-    let mut forgiven = [0; 4];
-    let field = |name: &str| -> Option<Option<&RawValue>> {
-        let mut found = members.iter().filter(|(key, _)| key == name).map(|(_, value)| *value);
-        let first = found.next();
-        // `None` for a field that is there twice.
-        found.next().is_none().then_some(first.filter(|value| value.get() != "null"))
-    };
-    let known = [
-        "device_id",
-        "timestamp",
-        "latitude",
-        "longitude",
-        "altitude",
-        "angle",
-        "speed",
-        "satellites",
-        "priority",
-        "attributes",
-    ];
-    forgiven[0] = members.iter().filter(|(key, _)| !known.contains(&key.as_str())).count() as u64;
+    if KNOWN.iter().any(|name| members.iter().filter(|(key, _)| key == name).count() > 1) {
+        return None;
+    }
+    let unknown = members.iter().filter(|(key, _)| !KNOWN.contains(&key.as_str())).count();
+    let mut forgiven = [unknown as u64, 0, 0, 0];
 
-    let device_id: String = serde_json::from_str(field("device_id")??.get()).ok()?;
+    let device_id: String = serde_json::from_str(field(&members, "device_id")?.get()).ok()?;
     if device_id.is_empty() || device_id.len() > limits::DEVICE_ID_BYTES_MAX {
         return None;
     }
-    let timestamp: String = serde_json::from_str(field("timestamp")??.get()).ok()?;
-    let latitude =
-        number(field("latitude")??).filter(|degrees| (-90.0..=90.0).contains(degrees))?;
-    let longitude =
-        number(field("longitude")??).filter(|degrees| (-180.0..=180.0).contains(degrees))?;
-    let mut optional = |name: &str, min: f64, max: f64, whole: bool| -> Option<f64> {
-        let Some(value) = field(name)? else {
-            forgiven[2] += 1;
-            return Some(0.0);
-        };
-        let value = number(value)?;
-        if whole && value.is_finite() && value != value.trunc() {
+    let timestamp: String = serde_json::from_str(field(&members, "timestamp")?.get()).ok()?;
+    let timestamp_ms = milliseconds(&timestamp)?;
+    let latitude = number(field(&members, "latitude")?)?;
+    let longitude = number(field(&members, "longitude")?)?;
+    if !(-90.0..=90.0).contains(&latitude) || !(-180.0..=180.0).contains(&longitude) {
+        return None;
+    }
+    let mut optional = |name, most| optional(field(&members, name), most, &mut forgiven);
+    let reals = [
+        optional("altitude", -32_768.0..=32_767.0)? as f32,
+        optional("angle", 0.0..=360.0)? as f32,
+        optional("speed", 0.0..=65_535.0)? as f32,
+    ];
+    let mut counts = [0; 2];
+    for (count, name) in counts.iter_mut().zip(["satellites", "priority"]) {
+        let exact = field(&members, name).map_or(Some(0.0), number)?;
+        if exact.is_finite() && exact != exact.trunc() {
             return None;
         }
-        if value < min || value > max {
-            forgiven[1] += 1;
-        }
-        Some(if value < min {
-            min
-        } else if value > max {
-            max
-        } else {
-            value
-        })
-    };
-    let reals = [
-        optional("altitude", -32_768.0, 32_767.0, false)? as f32,
-        optional("angle", 0.0, 360.0, false)? as f32,
-        optional("speed", 0.0, 65_535.0, false)? as f32,
-    ];
-    let counts = [
-        optional("satellites", 0.0, 255.0, true)? as u8,
-        optional("priority", 0.0, 255.0, true)? as u8,
-    ];
-    let mut stored = Vec::new();
-    let mut attributes = "{}".to_owned();
-    if let Some(object) = field("attributes")? {
-        attributes = object.get().to_owned();
-        let Pairs(members) = serde_json::from_str(&attributes).ok()?;
-        for (key, value) in members {
-            let (text, unusual) = stored_attribute(value.get())?;
-            stored.push((key, text));
-            forgiven[3] += u64::from(unusual);
-        }
-    } else {
-        forgiven[2] += 1;
+        *count = optional(name, 0.0..=255.0)? as u8;
     }
-    let timestamp_ms = milliseconds(&timestamp)?;
+    let (attributes, stored) = attributes(field(&members, "attributes"), &mut forgiven)?;
     Some(Expected {
         device_id,
         timestamp_ms,
@@ -144,6 +124,49 @@ pub(crate) fn decode(payload: &[u8]) -> Option<Expected> {
         stored,
         forgiven,
     })
+}
+
+/// The value of a field that is neither missing nor null.
+fn field<'a>(members: &[(String, &'a RawValue)], name: &str) -> Option<&'a RawValue> {
+    let found = members.iter().find(|(key, _)| key == name)?.1;
+    (found.get() != "null").then_some(found)
+}
+
+/// A number that may be missing and is moved into its range.
+fn optional(
+    value: Option<&RawValue>,
+    range: RangeInclusive<f64>,
+    forgiven: &mut [u64; 4],
+) -> Option<f64> {
+    let Some(value) = value else {
+        forgiven[2] += 1;
+        return Some(0.0);
+    };
+    let value = number(value)?;
+    if range.contains(&value) {
+        return Some(value);
+    }
+    forgiven[1] += 1;
+    Some(if value < 0.0 { *range.start() } else { *range.end() })
+}
+
+/// The text of the attributes, and each as the database gets it.
+fn attributes(
+    value: Option<&RawValue>,
+    forgiven: &mut [u64; 4],
+) -> Option<(String, Vec<(String, String)>)> {
+    let Some(object) = value else {
+        forgiven[2] += 1;
+        return Some(("{}".to_owned(), Vec::new()));
+    };
+    let Pairs(members) = serde_json::from_str(object.get()).ok()?;
+    let mut stored = Vec::new();
+    for (key, value) in members {
+        let (text, unusual) = stored_attribute(value.get())?;
+        stored.push((key, text));
+        forgiven[3] += u64::from(unusual);
+    }
+    Some((object.get().to_owned(), stored))
 }
 
 /// Every string without NUL, every number within bounds, nothing nested too deep.
@@ -204,7 +227,7 @@ fn stored_attribute(text: &str) -> Option<(String, bool)> {
             let base64: String = serde_json::from_str(value.get()).ok()?;
             let letters = base64.strip_suffix('=').unwrap_or(&base64);
             let letters = letters.strip_suffix('=').unwrap_or(letters);
-            let valid = base64.len() % 4 == 0
+            let valid = base64.len().is_multiple_of(4)
                 && letters.chars().all(|c| c.is_ascii_alphanumeric() || c == '+' || c == '/');
             return valid.then(|| (quoted(&base64), false));
         }
@@ -233,16 +256,16 @@ fn base64_of(bytes: &[u8]) -> String {
     let mut text = String::new();
     for at in (0..bits.len()).step_by(6) {
         let six = format!("{:0<6}", &bits[at..bits.len().min(at + 6)]);
-        text.push(alphabet[usize::from_str_radix(&six, 2).unwrap()]);
+        text.push(alphabet[usize::from_str_radix(&six, 2).expect("six bits")]);
     }
-    while text.len() % 4 != 0 {
+    while !text.len().is_multiple_of(4) {
         text.push('=');
     }
     text
 }
 
 fn quoted(text: &str) -> String {
-    serde_json::to_string(text).unwrap()
+    serde_json::to_string(text).expect("a string")
 }
 
 /// ISO 8601 with a zone, to the millisecond.
