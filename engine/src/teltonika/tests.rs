@@ -87,8 +87,8 @@ fn every_malformed_packet_is_named() {
         let head = [&[0; 4], length.to_be_bytes().as_slice()].concat();
         check(stream_after_hello, &head, Malformed::LengthTooLong(length));
     }
-    for index in 8..good.len() {
-        check(stream_after_hello, &with(index, good[index] ^ 0x40), Malformed::Checksum);
+    for (index, byte) in good.iter().enumerate().skip(8) {
+        check(stream_after_hello, &with(index, byte ^ 0x40), Malformed::Checksum);
     }
     for codec in [0x00, 0x07, 0x0C, 0x0D, 0x0E, 0x0F, 0x11, 0xFF] {
         check(stream_after_hello, &packet(&[codec, 1, 1]), Malformed::Codec(codec));
