@@ -69,23 +69,28 @@ const _: () = assert!(IMEI_DIGITS_MAX <= DEVICE_ID_BYTES_MAX);
 pub const TELTONIKA_RECORDS_MAX: usize = 255;
 
 /// Longest data field of a packet, codec to second count. Devices are specified to send at most
-/// 1,280 bytes; this is what 255 records of codec 8E need when they carry no element, 38 bytes
-/// each, so that every legal count can arrive.
-pub const TELTONIKA_DATA_BYTES_MAX: usize = 3 + TELTONIKA_RECORDS_MAX * 38;
+/// 1,280 bytes. Seven times that lets 255 records of codec 8 (30 bytes each without elements) and
+/// of codec 16 (32) arrive; more would let one record outgrow [`PAYLOAD_BYTES_MAX`], see below.
+pub const TELTONIKA_DATA_BYTES_MAX: usize = 9 * 1024;
+const _: () = assert!(3 + TELTONIKA_RECORDS_MAX * 32 <= TELTONIKA_DATA_BYTES_MAX);
 
 /// Longest packet: four zeros, the length, the data, the checksum. Also the most that one
-/// connection buffers of a packet that arrives in pieces: 10 KiB, or 100 MB for 10,000 devices
-/// that all misbehave at once; a real packet costs an eighth of it.
+/// connection buffers of a packet that arrives in pieces: 9 KiB, or 92 MB for 10,000 devices that
+/// all misbehave at once; a real packet costs a seventh of it.
 pub const TELTONIKA_PACKET_BYTES_MAX: usize = 8 + TELTONIKA_DATA_BYTES_MAX + 4;
 
-/// Most IO elements of one record: what fits into one packet when each is an empty variable one,
-/// four bytes. [`crate::teltonika::PayloadWriter`] keeps their text and 12 bytes for each: 96 KiB,
-/// once per process; 20 elements, a usual record, need 1 KiB.
-pub const TELTONIKA_ELEMENTS_MAX: usize = (TELTONIKA_DATA_BYTES_MAX - 3 - 38) / 4;
+/// What the elements of one record can fill: a packet of codec 8E less its counts and one fix.
+const TELTONIKA_ELEMENT_BYTES_MAX: usize = TELTONIKA_DATA_BYTES_MAX - 3 - 38;
 
-// Such an element costs the most payload per byte: `"65535":{"__buffer_b64":""},` is 27. With the
-// fixed fields, at most 320, even that record is a payload which decode.rs accepts.
-const _: () = assert!(TELTONIKA_ELEMENTS_MAX * 27 + 320 <= PAYLOAD_BYTES_MAX);
+/// Most IO elements of one record: each has at least one byte and an id of two.
+/// [`crate::teltonika::PayloadWriter`] keeps 12 bytes for each, and their text: 100 KiB at most,
+/// once per process; 20 elements, a usual record, need 1 KiB.
+pub const TELTONIKA_ELEMENTS_MAX: usize = TELTONIKA_ELEMENT_BYTES_MAX / 3;
+
+// Per byte, an empty variable element costs the most payload: its four bytes become the 28 of
+// `"65535":{"__buffer_b64":""},`. With the fixed fields, at most 320, even a record full of them
+// is a payload which decode.rs accepts.
+const _: () = assert!(TELTONIKA_ELEMENT_BYTES_MAX / 4 * 28 + 320 <= PAYLOAD_BYTES_MAX);
 
 // ---- WebSocket and protocol (websocket.rs, protocol.rs) ----
 

@@ -310,6 +310,15 @@ fn message() -> impl Strategy<Value = Vec<u8>> {
             let end = 2 + place.index(data.len() - 2);
             sealed(&[&data[..end], &data[1..2]].concat())
         }),
+        1 => (whole(), vec(any::<u8>(), 1..40)).prop_map(|(bytes, more)| {
+            let data = &bytes[8..bytes.len() - 4];
+            sealed(&[&data[..data.len() - 1], &more, &data[1..2]].concat())
+        }),
+        1 => (whole(), any::<u8>()).prop_map(|(bytes, count)| {
+            let data = &bytes[8..bytes.len() - 4];
+            let count = count % 6;
+            sealed(&[&data[..1], &[count], &data[2..data.len() - 1], &[count]].concat())
+        }),
         1 => (any_codec_byte(), vec(any::<u8>(), 0..80)).prop_map(|(codec, bytes)| {
             sealed(&[&[codec, 1][..], &bytes, &[1]].concat())
         }),

@@ -1,5 +1,6 @@
 //! A packet's data, checked once as a whole, then read record by record where it lies.
 
+use crate::limits::TELTONIKA_DATA_BYTES_MAX;
 use crate::position::Codec;
 
 use super::codec_of_byte;
@@ -23,6 +24,9 @@ impl<'a> Packet<'a> {
         let &[codec_byte, count, ref records @ .., count_again] = data else {
             return Err(Malformed::LengthTooShort);
         };
+        if data.len() > TELTONIKA_DATA_BYTES_MAX {
+            return Err(Malformed::LengthTooLong(u32::try_from(data.len()).unwrap_or(u32::MAX)));
+        }
         if u32::from_be_bytes(checksum) != u32::from(crc16(data)) {
             return Err(Malformed::Checksum);
         }

@@ -80,7 +80,7 @@ impl PayloadWriter {
     fn collect_members(&mut self, record: &Record<'_>) {
         self.text.clear();
         self.members.clear();
-        for element in record.elements().take(TELTONIKA_ELEMENTS_MAX) {
+        for element in record.elements() {
             let start = offset(&self.text);
             self.text.push(b'"');
             append_decimal(element.id.into(), &mut self.text);
@@ -88,6 +88,7 @@ impl PayloadWriter {
             append_value(element.value, &mut self.text);
             self.members.push(Member { id: element.id, start, end: offset(&self.text) });
         }
+        debug_assert!(self.members.len() <= TELTONIKA_ELEMENTS_MAX);
         self.members.sort_unstable();
     }
 

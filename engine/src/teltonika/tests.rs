@@ -1,7 +1,9 @@
 //! One case per way to be malformed, and the promises of [`Stream`] about copies and memory.
 
 use super::*;
-use crate::limits::{TELTONIKA_DATA_BYTES_MAX, TELTONIKA_PACKET_BYTES_MAX};
+use crate::limits::{
+    PAYLOAD_BYTES_MAX, TELTONIKA_DATA_BYTES_MAX, TELTONIKA_ELEMENTS_MAX, TELTONIKA_PACKET_BYTES_MAX,
+};
 
 const IMEI: &[u8] = b"356307042441013";
 
@@ -87,8 +89,8 @@ fn every_malformed_packet_is_named() {
         let head = [&[0; 4], length.to_be_bytes().as_slice()].concat();
         check(stream_after_hello, &head, Malformed::LengthTooLong(length));
     }
-    for index in 8..good.len() {
-        check(stream_after_hello, &with(index, good[index] ^ 0x40), Malformed::Checksum);
+    for (index, byte) in good.iter().enumerate().skip(8) {
+        check(stream_after_hello, &with(index, byte ^ 0x40), Malformed::Checksum);
     }
     for codec in [0x00, 0x07, 0x0C, 0x0D, 0x0E, 0x0F, 0x11, 0xFF] {
         check(stream_after_hello, &packet(&[codec, 1, 1]), Malformed::Codec(codec));
@@ -177,14 +179,16 @@ fn whole_packet_is_read_where_it_lies() {
 
 #[test]
 fn buffer_is_bounded_by_the_longest_packet() {
-    let mut data = vec![0; TELTONIKA_DATA_BYTES_MAX];
-    (data[0], data[1], *data.last_mut().unwrap()) = (0x8E, 255, 255);
-    let longest = packet(&data);
+    let filling = vec![0; TELTONIKA_DATA_BYTES_MAX - 3 - 38 - 4];
+    let elements = [Element { id: 1, value: Value::Bytes(&filling) }];
+    let records = [OutgoingRecord { fix: Fix::default(), elements: &elements }];
+    let mut longest = Vec::new();
+    encode_packet(Codec::Codec8Extended, &records, &mut longest).unwrap();
     assert_eq!(longest.len(), TELTONIKA_PACKET_BYTES_MAX);
     let mut stream = stream_after_hello();
     for _ in 0..3 {
         let pieces: Vec<&[u8]> = longest.chunks(1_000).collect();
-        assert_eq!(outcomes(&mut stream, &pieces), ["255 records"]);
+        assert_eq!(outcomes(&mut stream, &pieces), ["1 records"]);
         assert_eq!(stream.buffer_bytes(), TELTONIKA_PACKET_BYTES_MAX);
     }
 }
@@ -193,6 +197,45 @@ fn buffer_is_bounded_by_the_longest_packet() {
 fn element_total_is_not_compared_with_the_groups() {
     let wrong_total = packet(&data_with(Codec::Codec8, &[0, 99, 0, 0, 0, 0]));
     assert_eq!(outcomes(&mut stream_after_hello(), &[&wrong_total]), ["1 records"]);
+}
+
+/// A record as full as a packet can be still becomes a payload that every reader accepts.
+#[test]
+fn fullest_records_become_whole_payloads_within_the_bound() {
+    let (room_bytes, highest_id) = (TELTONIKA_DATA_BYTES_MAX - 3 - 38, u16::MAX);
+    let cases = [(Value::Bytes(b""), room_bytes / 4), (Value::U8(255), TELTONIKA_ELEMENTS_MAX)];
+    for (value, count) in cases {
+        let elements: Vec<Element<'_>> =
+            (0..=highest_id).rev().take(count).map(|id| Element { id, value }).collect();
+        let fix = Fix {
+            timestamp_ms: 8_640_000_000_000_000,
+            longitude_e7: i32::MIN + 1,
+            latitude_e7: i32::MIN + 1,
+            altitude_m: i16::MIN,
+            angle_deg: u16::MAX,
+            speed_kmh: u16::MAX,
+            ..Fix::default()
+        };
+        let (mut bytes, mut payload) = (Vec::new(), Vec::new());
+        let records = [OutgoingRecord { fix, elements: &elements }];
+        encode_packet(Codec::Codec8Extended, &records, &mut bytes).unwrap();
+        let incoming = outcomes(&mut stream_after_hello(), &[&bytes]);
+        assert_eq!(incoming, ["1 records"]);
+        let (framed, checksum) = bytes.split_last_chunk().unwrap();
+        let packet = Packet::decode(&framed[8..], *checksum).unwrap();
+        let record = packet.records().next().unwrap();
+        PayloadWriter::new().write(&Imei::parse(IMEI).unwrap(), &record, &mut payload);
+        assert!(payload.len() <= PAYLOAD_BYTES_MAX, "{}", payload.len());
+        let text = str::from_utf8(&payload).unwrap();
+        let (_, attributes) = text.split_once("\"attributes\":{").unwrap();
+        assert_eq!(
+            attributes.matches("\":").count(),
+            elements.len() + attributes.matches("\"__").count()
+        );
+    }
+    let data = vec![0; TELTONIKA_DATA_BYTES_MAX + 1];
+    let length = u32::try_from(data.len()).unwrap();
+    assert_eq!(Packet::decode(&data, [0; 4]).unwrap_err(), Malformed::LengthTooLong(length));
 }
 
 #[test]

@@ -105,7 +105,7 @@ fn read_packet(bytes: &[u8]) -> Result<Option<(usize, Said)>, Malformed> {
     if length < 3 {
         return Err(Malformed::LengthTooShort);
     }
-    if length > 9_693 {
+    if length > 9_216 {
         return Err(Malformed::LengthTooLong(length));
     }
     let data_end = 8 + length as usize;
