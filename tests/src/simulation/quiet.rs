@@ -2,7 +2,7 @@
 
 use super::client::Manner;
 use super::world::World;
-use super::{Class, Summary, Verdict, ensure, small};
+use super::{Class, Summary, Verdict, ensure};
 
 /// Rounds of turns after which a world without news must be at rest.
 const ROUNDS_MAX: usize = 400;
@@ -62,7 +62,7 @@ impl World {
                 format!("shard {at}: {delivered} delivered, {seen} and perhaps {doubt} seen")
             })?;
             let events = self.model.events.len();
-            let bound = 8192 + host.by_index.len() * 8192 + events * (self.devices.len() + 1) * 4096;
+            let bound = 8192 + host.places * 8192 + events * (self.devices.len() + 1) * 4096;
             ensure(shard.heap_bytes() <= bound + 400_000 * events, Class::Memory, || {
                 format!("shard {at}: {} bytes on the heap", shard.heap_bytes())
             })?;
@@ -134,7 +134,7 @@ impl World {
         let there = self.clients.iter().filter(|client| client.is_there).count();
         ensure(there == 0, Class::Memory, || format!("{there} viewers never went"))?;
         for (at, host) in self.hosts.iter().enumerate() {
-            let places = small(host.by_index.len()) as usize;
+            let places = host.places;
             let bound = 4096 + places * (256 + 32 * 1024 + self.event_ids.len() * 700);
             let bytes = host.shard.heap_bytes();
             ensure(bytes <= bound, Class::Memory, || format!("shard {at} keeps {bytes} bytes"))?;

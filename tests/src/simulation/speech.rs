@@ -26,12 +26,6 @@ impl Speech {
         self.at == self.bytes.len()
     }
 
-    /// True after a close or a mistake of framing.
-    #[must_use]
-    pub const fn is_over(&self) -> bool {
-        self.is_over
-    }
-
     /// The next bytes to deliver: about `wanted`, but a mistake of framing is never cut, since
     /// the server may notice it at any of its bytes.
     pub fn next(&mut self, wanted: usize) -> &mut [u8] {

@@ -188,13 +188,12 @@ impl World {
         let limit = if stops_early { self.random.below(6) } else { SENDS_MAX };
         for _ in 0..limit {
             let Self { random, clients, hosts, model, plan, now, summary, .. } = self;
-            let Host { shard, by_index, .. } = &mut hosts[at];
+            let Host { shard, clients: here, .. } = &mut hosts[at];
             let Some(send) = shard.poll_send() else { return Ok(()) };
-            let client = by_index.get(send.viewer.index as usize).copied().unwrap_or(usize::MAX);
-            let known = clients.get_mut(client).filter(|c| c.is_there && c.id == send.viewer);
-            let Some(viewer) = known else {
+            let Some(&client) = here.iter().find(|&&client| clients[client].id == send.viewer) else {
                 return ensure(false, Class::Foreign, || format!("bytes for {:?}", send.viewer));
             };
+            let viewer = &mut clients[client];
             ensure(!viewer.is_blocked, Class::Order, || "bytes for a full kernel".into())?;
             ensure(!send.bytes.is_empty(), Class::Order, || "a send of nothing".into())?;
             if random.permille(plan.trouble / 100) {
@@ -225,24 +224,18 @@ impl World {
             self.hosts[to].from_peers[at].push_back(message);
         }
         while let Some(question) = self.hosts[at].shard.poll_question() {
-            let client = self.hosts[at].by_index[question.viewer.index as usize];
-            let viewer = &self.clients[client];
-            if viewer.id != question.viewer {
-                continue;
-            }
-            let asked = viewer.watch.asked(question.ticket);
+            let Some(client) = self.client_of(at, question.viewer) else { continue };
+            let asked = self.clients[client].watch.asked(question.ticket);
             let is_known = asked.map(|event| self.event_ids[event]) == Some(question.event);
-            ensure(is_known || !viewer.is_there, Class::Foreign, || format!("asks {question:?}"))?;
-            let Pending { viewer, ticket, .. } =
-                Pending { client, viewer: question.viewer, ticket: question.ticket };
+            ensure(is_known, Class::Foreign, || format!("asks {question:?}"))?;
+            let (viewer, ticket) = (question.viewer, question.ticket);
             self.questions.push(Pending { client, viewer, ticket });
         }
         while let Some(gone) = self.hosts[at].shard.poll_gone() {
-            let client = self.hosts[at].by_index[gone.viewer.index as usize];
+            let Some(client) = self.client_of(at, gone.viewer) else {
+                return ensure(false, Class::Order, || format!("{:?} has gone before", gone.viewer));
+            };
             let viewer = &self.clients[client];
-            ensure(viewer.id == gone.viewer && viewer.is_there, Class::Order, || {
-                format!("{:?} has gone before", gone.viewer)
-            })?;
             let now_ms = self.now.monotonic_ms();
             let watch = &viewer.watch;
             let is_due = match gone.reason {
@@ -258,8 +251,7 @@ impl World {
             self.forget(client, gone.reason as u64)?;
         }
         while let Some(viewer) = self.hosts[at].shard.poll_resumed() {
-            let client = self.hosts[at].by_index[viewer.index as usize];
-            if self.clients[client].id == viewer {
+            if let Some(client) = self.client_of(at, viewer) {
                 self.clients[client].is_paused = false;
             }
         }

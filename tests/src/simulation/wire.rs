@@ -151,12 +151,3 @@ impl<'a> Scan<'a> {
         self.rest
     }
 }
-
-/// The `ts` of an entry's text.
-#[must_use]
-pub fn timestamp(entry: &[u8]) -> Option<i64> {
-    let key = br#","ts":"#;
-    let at = entry.windows(key.len()).rposition(|window| window == key)?;
-    let digits = entry[at + key.len()..].split(|byte| !byte.is_ascii_digit()).next()?;
-    std::str::from_utf8(digits).ok()?.parse().ok()
-}

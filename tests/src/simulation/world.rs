@@ -13,7 +13,7 @@ use engine::time::Now;
 use super::client::{Client, Manner};
 use super::model::{Model, Tally};
 use super::oracle::Watch;
-use super::random::{Random, fold, mix};
+use super::random::{Random, mix};
 use super::{Class, Summary, Verdict, Violation, ensure, small};
 
 /// What a router says to a shard, and what the model makes of it.
@@ -36,8 +36,8 @@ pub(super) struct Host {
     pub(super) from_peers: Vec<VecDeque<PeerMessage>>,
     /// Viewers who are there.
     pub(super) clients: Vec<usize>,
-    /// By the index of a [`ViewerId`]: who has, or last had, that place.
-    pub(super) by_index: Vec<usize>,
+    /// Most viewers who were there at once, the bound of its table.
+    pub(super) places: usize,
     pub(super) tally: Tally,
     pub(super) viewers_max: usize,
 }
@@ -130,7 +130,7 @@ impl World {
                 from_router: VecDeque::new(),
                 from_peers: (0..shard_count).map(|_| VecDeque::new()).collect(),
                 clients: Vec::new(),
-                by_index: Vec::new(),
+                places: 0,
                 tally: Tally::default(),
                 viewers_max,
             }
@@ -208,8 +208,9 @@ impl World {
         self.marks.push(mark);
     }
 
-    pub(super) fn note(&mut self, client: usize, bytes: &[u8]) {
-        self.summary.hash = fold(self.summary.hash ^ client as u64, bytes);
+    /// The viewer who has this name on this shard and is still there.
+    pub(super) fn client_of(&self, at: usize, id: ViewerId) -> Option<usize> {
+        self.hosts[at].clients.iter().copied().find(|&client| self.clients[client].id == id)
     }
 
     pub(super) fn owner_of(&self, event: usize) -> usize {
@@ -256,22 +257,18 @@ impl World {
     /// A viewer knocks.
     pub(super) fn open(&mut self, at: usize, manner: Manner) -> Result<Option<usize>, Violation> {
         let host = &mut self.hosts[at];
-        let is_full = host.clients.len() >= host.viewers_max;
+        // A viewer may have gone in this turn and not have been reported yet.
+        let is_full = host.shard.viewer_count() >= host.viewers_max;
         let Some(id) = host.shard.handle_open() else {
             ensure(is_full, Class::Order, || "turned away although there is room".into())?;
             return Ok(None);
         };
         ensure(!is_full, Class::Memory, || "let in although the shard is full".into())?;
-        let client = self.clients.len();
-        let place = id.index as usize;
-        if host.by_index.len() <= place {
-            host.by_index.resize(place + 1, usize::MAX);
-        }
-        let before = self.clients.get(host.by_index[place]);
-        let is_fresh = before.is_none_or(|before| !before.is_there && before.id != id);
+        let is_fresh = self.clients.iter().all(|known| known.shard != at || known.id != id);
         ensure(is_fresh, Class::Foreign, || format!("{id:?} was given away twice"))?;
-        host.by_index[place] = client;
+        let client = self.clients.len();
         host.clients.push(client);
+        host.places = host.places.max(host.clients.len());
         let watch = Watch::new(&self.model, manner.is_fast, self.now.monotonic_ms());
         self.clients.push(Client::new(at, id, manner, watch));
         Ok(Some(client))
