@@ -73,9 +73,15 @@ struct Round {
     feeds: Vec<u32>,
     /// Place in `feeds`.
     feed: usize,
-    /// Subscribers of that feed that had their turn.
-    visited: usize,
-    /// Where the next round begins.
+    /// The next subscriber of that feed.
+    subscriber: usize,
+    /// Where the visit of that feed began; once it has come round, it ends there. Who leaves in the
+    /// middle of a round moves the last subscriber to an earlier place, and that one gets a turn of
+    /// its own, so nobody is missed.
+    start: usize,
+    has_begun_feed: bool,
+    has_wrapped: bool,
+    /// Makes each round begin at another subscriber.
     rotation: usize,
     is_running: bool,
     began_us: u64,
@@ -83,6 +89,28 @@ struct Round {
     ended: bool,
     /// The next round begins no earlier.
     rest_until_us: u64,
+}
+
+impl Round {
+    /// The next subscriber of a feed that has `count` of them now; `None` at the end of the visit.
+    fn next_subscriber(&mut self, count: usize) -> Option<usize> {
+        if !self.has_begun_feed {
+            self.start = self.rotation.checked_rem(count).unwrap_or(0);
+            self.subscriber = self.start;
+            self.has_begun_feed = true;
+            self.has_wrapped = false;
+        }
+        if self.subscriber >= count && !self.has_wrapped {
+            self.subscriber = 0;
+            self.has_wrapped = true;
+        }
+        let end = if self.has_wrapped { self.start.min(count) } else { count };
+        let at = self.subscriber;
+        (at < end).then(|| {
+            self.subscriber += 1;
+            at
+        })
+    }
 }
 
 impl Sending {
@@ -109,8 +137,8 @@ impl Sending {
         self.round.feeds.clear();
         std::mem::swap(&mut self.round.feeds, feeds);
         self.round.feed = 0;
-        self.round.visited = 0;
         self.round.rotation = self.round.rotation.wrapping_add(1);
+        self.round.has_begun_feed = false;
         self.round.is_running = true;
         self.round.began_us = now.monotonic_us;
     }
@@ -218,10 +246,7 @@ impl Shard {
         while let Some(&feed_index) = self.sending.round.feeds.get(self.sending.round.feed) {
             let round = &mut self.sending.round;
             if let Some(feed) = self.feeds.at(feed_index) {
-                let count = feed.subscribers.len();
-                while round.visited < count {
-                    let at = (round.visited + round.rotation % count) % count;
-                    round.visited += 1;
+                while let Some(at) = round.next_subscriber(feed.subscribers.len()) {
                     let subscriber = &feed.subscribers[at];
                     let viewer = self.viewers.at_mut(subscriber.viewer).expect("subscribed");
                     if viewer.is_blocked {
@@ -246,7 +271,7 @@ impl Shard {
                 }
             }
             round.feed += 1;
-            round.visited = 0;
+            round.has_begun_feed = false;
             if !self.sending.ready.is_empty() {
                 return None;
             }

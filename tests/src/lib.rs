@@ -1,4 +1,4 @@
-//! What the tests share: real servers, counters and the fuzz runner.
+//! What the tests share: real servers, counters, the fuzz runner and the simulation.
 //!
 //! Every server has a directory of its own and is gone when dropped. Tests never skip: one that is
 //! not installed fails them with a sentence that says what to install.
@@ -9,3 +9,4 @@ pub mod fuzz;
 pub mod postgres;
 pub mod program;
 pub mod redis;
+pub mod simulation;

@@ -94,6 +94,17 @@ impl Shard {
             write_unsubscribed(&mut bytes, event, None);
             self.reply(index, Reply::Message(bytes));
         }
+        // What was allowed before the revocation and still waits must not begin after it.
+        let Some(place) = self.viewers.at_mut(index) else { return };
+        for waiting in &mut place.line {
+            if let Waiting::Subscribe { event: wanted, answer, .. } = waiting
+                && *wanted == event
+                && matches!(answer, Answer::Known(Decision::Allowed) | Answer::Held)
+            {
+                *answer = Answer::Known(Decision::Forbidden);
+            }
+        }
+        self.advance_line(index);
     }
 
     /// Closes a viewer: what it is owed first, then the close.

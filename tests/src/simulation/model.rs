@@ -1,0 +1,254 @@
+//! The naive model of what viewers may see: written from the rules of the wire, not from the engine.
+//!
+//! Per event and device it keeps the newest accepted fix and what a snapshot shows; it remembers
+//! every picture an event ever had, so that a snapshot can be found among them.
+
+use super::random::{fold, mix};
+use super::{Class, Violation, small};
+
+/// "There is none", for indices into the lists of a model.
+pub const NONE: u32 = u32::MAX;
+
+/// One fix that a device sent, with the only text it may ever have.
+#[derive(Clone, Copy, Debug)]
+pub struct Record {
+    /// Who.
+    pub device: u32,
+    /// Device time.
+    pub timestamp_ms: i64,
+    /// No satellites and exactly (0, 0).
+    pub is_without_fix: bool,
+    text: (u32, u32),
+    key: u64,
+}
+
+/// What became of the fixes a shard judged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Shown.
+    pub accepted: u64,
+    /// Older than the newest.
+    pub late: u64,
+    /// As old as the newest.
+    pub duplicate: u64,
+    /// From beyond the tolerance.
+    pub future: u64,
+    /// Without a fix.
+    pub without_fix: u64,
+}
+
+/// One accepted fix of an event, in order.
+#[derive(Clone, Copy, Debug)]
+pub struct Accepted {
+    /// The fix.
+    pub record: u32,
+    /// Who.
+    pub device: u32,
+    /// The accepted fix before it of the same device.
+    pub previous: u32,
+}
+
+/// One picture of an event.
+#[derive(Clone, Copy, Debug)]
+pub struct Version {
+    /// Of everything shown.
+    pub hash: u64,
+    /// Fixes accepted so far.
+    pub accepted_count: u32,
+    /// It came about without a new fix.
+    pub is_amendment: bool,
+}
+
+/// One device in one event.
+#[derive(Clone, Copy, Debug)]
+pub struct Seat {
+    /// Registered now.
+    pub is_seated: bool,
+    /// Newest device time ever accepted.
+    pub high_water_ms: i64,
+    /// The newest accepted fix, as its place in the list.
+    pub newest: u32,
+    /// What snapshots show, as a record.
+    pub shown: u32,
+    /// How often something shown was taken away.
+    pub amendment_count: u32,
+}
+
+/// One event.
+#[derive(Debug)]
+pub struct EventModel {
+    /// The uuid in its canonical text.
+    pub uuid: [u8; 36],
+    /// By device.
+    pub seats: Vec<Seat>,
+    /// What viewers who keep up get, in order.
+    pub accepted: Vec<Accepted>,
+    /// Every picture, the first of nothing.
+    pub versions: Vec<Version>,
+    /// No snapshot may be older than this one.
+    pub settled_version: usize,
+    /// Records that were shown only after another was withdrawn.
+    pub fallbacks: Vec<u32>,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Model {
+    /// Every fix ever sent.
+    pub records: Vec<Record>,
+    /// The events, registered or not.
+    pub events: Vec<EventModel>,
+    texts: Vec<u8>,
+}
+
+impl Model {
+    /// An event that shows nothing.
+    pub fn add_event(&mut self, uuid: [u8; 36], device_count: usize) {
+        let seat = Seat {
+            is_seated: false,
+            high_water_ms: i64::MIN,
+            newest: NONE,
+            shown: NONE,
+            amendment_count: 0,
+        };
+        self.events.push(EventModel {
+            uuid,
+            seats: vec![seat; device_count],
+            accepted: Vec::new(),
+            versions: vec![Version { hash: 0, accepted_count: 0, is_amendment: false }],
+            settled_version: 0,
+            fallbacks: Vec::new(),
+        });
+    }
+
+    /// A fix with its text, which `write` appends: from `"deviceId"` to the closing brace.
+    pub fn add_record(
+        &mut self,
+        device: u32,
+        timestamp_ms: i64,
+        is_without_fix: bool,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) -> u32 {
+        let start = small(self.texts.len());
+        write(&mut self.texts);
+        let end = small(self.texts.len());
+        let key = fold(mix(u64::from(device)), &self.texts[start as usize..end as usize]);
+        let text = (start, end);
+        self.records.push(Record { device, timestamp_ms, is_without_fix, text, key });
+        small(self.records.len() - 1)
+    }
+
+    /// The text of a record.
+    #[must_use]
+    pub fn text(&self, record: u32) -> &[u8] {
+        let (start, end) = self.records[record as usize].text;
+        &self.texts[start as usize..end as usize]
+    }
+
+    /// What a record adds to the hash of a picture.
+    #[must_use]
+    pub fn key(&self, record: u32) -> u64 {
+        self.records[record as usize].key
+    }
+
+    /// The event a topic names.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn event_of(&self, uuid: &[u8]) -> Result<usize, Violation> {
+        let event = self.events.iter().position(|event| event.uuid == uuid);
+        event.ok_or_else(|| Violation::new(Class::Foreign, "a topic that nobody named"))
+    }
+
+    /// The place in the list of accepted fixes of the one with exactly this text, looked for from
+    /// the newest of its device back.
+    #[must_use]
+    pub fn find_accepted(&self, event: usize, device: u32, text: &[u8]) -> Option<u32> {
+        let event = &self.events[event];
+        let mut at = event.seats[device as usize].newest;
+        while let Some(accepted) = event.accepted.get(at as usize) {
+            if self.text(accepted.record) == text {
+                return Some(at);
+            }
+            at = accepted.previous;
+        }
+        None
+    }
+
+    /// Judges one fix for one event.
+    pub fn offer(&mut self, event: usize, record: u32, ceiling_ms: i64, tally: &mut Tally) {
+        let fix = self.records[record as usize];
+        let events = &mut self.events[event];
+        let seat = &mut events.seats[fix.device as usize];
+        if fix.timestamp_ms == seat.high_water_ms {
+            tally.duplicate += 1;
+        } else if fix.timestamp_ms < seat.high_water_ms {
+            tally.late += 1;
+        } else if fix.timestamp_ms > ceiling_ms {
+            tally.future += 1;
+        } else if fix.is_without_fix {
+            tally.without_fix += 1;
+        } else {
+            tally.accepted += 1;
+            seat.high_water_ms = fix.timestamp_ms;
+            let previous = seat.newest;
+            seat.newest = small(events.accepted.len());
+            events.accepted.push(Accepted { record, device: fix.device, previous });
+            self.show(event, fix.device, record, false);
+        }
+    }
+
+    /// Operators flag the fix of `faulty_ms`; `good` is the newest that is left, or [`NONE`].
+    pub fn withdraw(&mut self, event: usize, device: u32, faulty_ms: i64, good: u32) {
+        let shown = self.events[event].seats[device as usize].shown;
+        let Some(record) = self.records.get(shown as usize) else { return };
+        if record.timestamp_ms != faulty_ms {
+            return;
+        }
+        let is_older = self.records.get(good as usize).is_some_and(|g| g.timestamp_ms < faulty_ms);
+        let good = if is_older { good } else { NONE };
+        self.show(event, device, good, true);
+    }
+
+    /// A device enters or leaves an event; who leaves is hidden until its next fix.
+    pub fn seat(&mut self, event: usize, device: u32, is_seated: bool) {
+        let seat = &mut self.events[event].seats[device as usize];
+        seat.is_seated = is_seated;
+        if !is_seated && seat.shown != NONE {
+            self.show(event, device, NONE, true);
+        }
+    }
+
+    fn show(&mut self, event: usize, device: u32, record: u32, is_amendment: bool) {
+        let key = |record: u32| self.records.get(record as usize).map_or(0, |record| record.key);
+        let shown = self.events[event].seats[device as usize].shown;
+        let change = key(shown) ^ key(record);
+        let event = &mut self.events[event];
+        let seat = &mut event.seats[device as usize];
+        seat.shown = record;
+        seat.amendment_count += u32::from(is_amendment);
+        if is_amendment && record != NONE {
+            event.fallbacks.push(record);
+        }
+        let hash = event.versions.last().map_or(0, |version| version.hash) ^ change;
+        let accepted_count = small(event.accepted.len());
+        event.versions.push(Version { hash, accepted_count, is_amendment });
+    }
+}
+
+impl EventModel {
+    /// The newest picture's place.
+    #[must_use]
+    pub const fn version(&self) -> usize {
+        self.versions.len() - 1
+    }
+
+    /// The fix a viewer must have once it has caught up: the newest accepted one, unless it was
+    /// withdrawn or its device has left since.
+    #[must_use]
+    pub fn must_have(&self, device: u32) -> Option<u32> {
+        let seat = &self.seats[device as usize];
+        let accepted = self.accepted.get(seat.newest as usize)?;
+        (accepted.record == seat.shown).then_some(seat.newest)
+    }
+}
