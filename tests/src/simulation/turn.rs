@@ -177,6 +177,7 @@ impl World {
             self.mark("close", [client as u64, code.number().into(), offset]);
         } else if random.permille(trouble / 40) {
             shard.handle_lost(viewer.id);
+            self.lost = Some((self.summary.steps, viewer.id));
             self.summary.kills += 1;
             self.forget(client, 100)?;
         }
@@ -232,6 +233,10 @@ impl World {
             self.questions.push(Pending { client, viewer, ticket });
         }
         while let Some(gone) = self.hosts[at].shard.poll_gone() {
+            if self.lost == Some((self.summary.steps, gone.viewer)) {
+                // Both sides noticed in the same turn.
+                continue;
+            }
             let Some(client) = self.client_of(at, gone.viewer) else {
                 return ensure(false, Class::Order, || format!("{:?} has gone before", gone.viewer));
             };
