@@ -35,7 +35,7 @@ struct Reader {
 /// Lives through the world of one seed.
 pub(super) fn run(seed: u64) -> Result<Summary, Violation> {
     let mut random = Random::new(seed);
-    let device_count = random.between(20, 300);
+    let device_count = if random.permille(100) { 2000 } else { random.between(20, 300) };
     let id = EventId(u128::from(random.bits()));
     let names: Vec<String> = (0..device_count).map(|at| format!("35630704244{at:04}")).collect();
     let rows: Vec<_> = names.iter().map(|n| Registration { device_id: n, event: id }).collect();

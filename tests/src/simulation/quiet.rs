@@ -31,6 +31,12 @@ impl World {
         self.settle()?;
         self.keep_silence()?;
         self.probe()?;
+        // A snapshot that was joined for them must not outlive what changes without a frame.
+        for _ in 0..self.random.between(1, 6) {
+            self.withdraw();
+        }
+        self.settle()?;
+        self.probe()?;
         self.leave()
     }
 

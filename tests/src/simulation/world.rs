@@ -87,6 +87,9 @@ struct Mark {
 
 const MARKS: usize = 40;
 
+/// Devices of a crowded world.
+const CROWD: usize = 1500;
+
 /// See the module.
 #[derive(Debug)]
 pub(super) struct World {
@@ -114,14 +117,21 @@ impl World {
     pub(super) fn new(seed: u64) -> Self {
         let mut random = Random::new(seed);
         let shard_count = if random.permille(600) { 1 + random.below(2) } else { random.between(1, 8) };
-        let device_count = match random.below(20) {
-            0 => 200,
-            1..=6 => random.between(1, 5),
+        // A crowd is rare, since it costs as much as fifty small worlds; only there is a range of a
+        // lap longer than what is kept behind a cut frame.
+        let device_count = match random.below(200) {
+            0 => CROWD,
+            1..10 => 200,
+            10..70 => random.between(1, 5),
             _ => random.between(4, 40),
         };
         let event_count = if random.permille(20) { 40 } else { random.between(2, 7) };
         let now = Now { monotonic_us: 5_000_000, wall_ms: 1_780_000_000_000 };
-        let plan = Plan::draw(&mut random);
+        let mut plan = Plan::draw(&mut random);
+        if device_count == CROWD {
+            plan.batch_max = 400;
+            plan.steps = 200;
+        }
         let viewers_max = if random.permille(100) { 3 } else { 1000 };
         let host = |at: usize| {
             let index = ShardIndex(u8::try_from(at).expect("at most 8"));
