@@ -10,7 +10,7 @@ use engine::shard::Withdrawal;
 use super::model::NONE;
 use super::random::Random;
 use super::small;
-use super::world::{FromRouter, World};
+use super::world::{FromRouter, Registered, World};
 
 impl World {
     /// Some devices report; the batch leaves for the shards.
@@ -24,7 +24,7 @@ impl World {
             let (position, record) = self.report(device);
             let mut is_orphan = true;
             for event in 0..self.event_ids.len() {
-                if self.registered[event][device] {
+                if self.registered.0[event][device] {
                     is_orphan = false;
                     let owner = self.owner_of(event);
                     routes[owner].push((event, record));
@@ -49,7 +49,7 @@ impl World {
 
     /// The next roster: some come, some leave.
     pub(super) fn change_roster(&mut self) {
-        let mut next = (*self.registered).clone();
+        let mut next = self.registered.0.clone();
         // The last event never has a device.
         let events = next.len() - 1;
         let changes = match self.router.roster().generation() {
@@ -57,7 +57,8 @@ impl World {
             _ => self.random.between(0, self.devices.len()),
         };
         for _ in 0..changes {
-            let (event, device) = (self.random.below(events), self.random.below(self.devices.len()));
+            let (event, device) =
+                (self.random.below(events), self.random.below(self.devices.len()));
             next[event][device] = self.random.permille(600);
         }
         let mut rows = Vec::new();
@@ -80,7 +81,7 @@ impl World {
         }
         let roster = Arc::new(self.router.roster().next(&rows).expect("worlds are small"));
         self.router.handle_roster(roster.clone());
-        self.registered = Arc::new(next);
+        self.registered = Arc::new(Registered(next));
         for host in &mut self.hosts {
             let known = self.registered.clone();
             host.from_router.push_back(FromRouter::Roster(roster.clone(), known));
@@ -166,7 +167,11 @@ impl Place {
         Self {
             latitude: if is_without_fix { 0 } else { degrees(random, 90) },
             longitude: if is_without_fix { 0 } else { degrees(random, 180) },
-            half_speed: if random.permille(200) { 0 } else { number(speed * 2 + usize::from(!whole)) },
+            half_speed: if random.permille(200) {
+                0
+            } else {
+                number(speed * 2 + usize::from(!whole))
+            },
             quarter_course: if whole { number(course / 4 * 4) } else { number(course) },
             satellites: if is_without_fix && random.permille(700) { 0 } else { 7 },
         }

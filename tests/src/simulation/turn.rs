@@ -51,9 +51,9 @@ impl World {
             match message {
                 FromRouter::Roster(roster, registered) => {
                     host.shard.handle_roster(roster);
-                    for event in 0..registered.len() {
+                    for (event, seats) in registered.0.iter().enumerate() {
                         if self.owner_of(event) == at {
-                            for (device, &is_seated) in registered[event].iter().enumerate() {
+                            for (device, &is_seated) in seats.iter().enumerate() {
                                 self.model.seat(event, small(device), is_seated);
                             }
                         }
@@ -191,7 +191,8 @@ impl World {
             let Self { random, clients, hosts, model, plan, now, summary, .. } = self;
             let Host { shard, clients: here, .. } = &mut hosts[at];
             let Some(send) = shard.poll_send() else { return Ok(()) };
-            let Some(&client) = here.iter().find(|&&client| clients[client].id == send.viewer) else {
+            let Some(&client) = here.iter().find(|&&client| clients[client].id == send.viewer)
+            else {
                 return ensure(false, Class::Foreign, || format!("bytes for {:?}", send.viewer));
             };
             let viewer = &mut clients[client];
@@ -238,7 +239,9 @@ impl World {
                 continue;
             }
             let Some(client) = self.client_of(at, gone.viewer) else {
-                return ensure(false, Class::Order, || format!("{:?} has gone before", gone.viewer));
+                return ensure(false, Class::Order, || {
+                    format!("{:?} has gone before", gone.viewer)
+                });
             };
             let viewer = &self.clients[client];
             let now_ms = self.now.monotonic_ms();
@@ -248,7 +251,7 @@ impl World {
                 GoneReason::Closed => watch.is_close_seen && watch.is_close_heard,
                 GoneReason::CloseIgnored => {
                     let waited = watch.closing.map(|c| now_ms >= c.since_ms + CLOSE_WAIT_MS);
-                    waited.unwrap_or(watch.may_overflow())
+                    waited.unwrap_or_else(|| watch.may_overflow())
                 }
                 GoneReason::Silent => now_ms >= watch.heard_ms + SILENT_MS,
             };

@@ -30,8 +30,8 @@ impl Watch {
         let newest = versions.iter().rfind(same);
         let (least, most) = match (oldest, newest) {
             (Some(oldest), Some(newest)) => {
-                topic.version = floor
-                    + versions.iter().position(|v| v.hash == picture.hash).unwrap_or(0);
+                topic.version =
+                    floor + versions.iter().position(|v| v.hash == picture.hash).unwrap_or(0);
                 (oldest.accepted_count, newest.accepted_count)
             }
             // Fixes and amendments of one flush travel one after the other, so that a picture
@@ -76,7 +76,9 @@ impl Topic {
         }
         for (device, (seat, &seen)) in seats.iter().zip(&self.seen).enumerate() {
             let is_missing = seen > 0 && !picture.is_shown[device] && seat.amendment_count == 0;
-            ensure(!is_missing, Class::Lost, || format!("event {at}: device {device} has vanished"))?;
+            ensure(!is_missing, Class::Lost, || {
+                format!("event {at}: device {device} has vanished")
+            })?;
         }
         Ok(())
     }
