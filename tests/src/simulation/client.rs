@@ -12,7 +12,7 @@ use super::speech::Speech;
 use super::wire::{self, Frame};
 use super::{Class, Verdict, Violation};
 
-/// Most bytes that may be kept for a viewer behind a frame that was cut.
+/// Most bytes that may be kept for a viewer behind a send that was cut.
 const KEPT_BYTES: u64 = 2048;
 /// So many frames may be among them; they count as delivered.
 const KEPT_FRAMES: u64 = KEPT_BYTES / 150;
@@ -132,17 +132,17 @@ impl Client {
         self.taken
     }
 
-    /// Where frames of a topic that ends now must have begun. Behind a frame that was cut, a little
-    /// of the same moment may be on its way already.
+    /// Where frames of a topic that ends now must have begun. A slow viewer who was sent a part of
+    /// something may have a little more of the same moment on its way already.
     #[must_use]
     pub(crate) const fn end(&self) -> u64 {
-        self.taken + if self.rest.is_empty() { 0 } else { KEPT_BYTES }
+        self.taken + if self.manner.is_fast { 0 } else { KEPT_BYTES }
     }
 
     /// It is no more; a frame may be left cut.
     pub(crate) fn leave(&mut self) {
         self.is_there = false;
-        self.watch.gone(&self.rest, KEPT_FRAMES);
+        self.watch.gone(&self.rest, if self.manner.is_fast { 0 } else { KEPT_FRAMES });
     }
 
     /// The kernel is offered bytes.

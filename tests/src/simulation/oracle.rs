@@ -209,9 +209,8 @@ impl Watch {
     /// The viewer has gone with `rest` of a frame taken by the kernel, and up to `kept_count` more
     /// frames that were never offered to it.
     pub(crate) fn gone(&mut self, rest: &[u8], kept_count: u64) {
-        if wire::beginning(rest) != wire::Beginning::Other {
-            self.doubt_count += 1 + kept_count;
-        }
+        let is_cut = wire::beginning(rest) != wire::Beginning::Other;
+        self.doubt_count += kept_count + u64::from(is_cut);
     }
 
     /// True when it may be closed for requests that wait, which are not seen from here.

@@ -136,7 +136,10 @@ impl World {
         let mut plan = Plan::draw(&mut random);
         if device_count == CROWD {
             plan.batch_max = 400;
-            plan.steps = 200;
+            plan.positions = 700;
+            plan.steps = 300;
+            plan.leaps = 30;
+            plan.stalls = 20;
         }
         let viewers_max = if random.permille(100) { 3 } else { 1000 };
         let host = |at: usize| {

@@ -36,7 +36,7 @@ impl Watch {
             }
             // Fixes and amendments of one flush travel one after the other, so that a picture
             // between them is one the owner never had. Each entry is still judged by itself.
-            _ if versions.iter().any(|version| version.is_amendment) => {
+            _ if versions.iter().skip(1).any(|version| version.is_amendment) => {
                 let least = picture.entries.iter().filter(|(_, place)| *place != NONE);
                 let least = least.map(|(_, place)| place + 1).max().unwrap_or(0);
                 (least.max(versions[0].accepted_count), small(event.accepted.len()))
