@@ -1,1 +1,3 @@
-//! (to be written)
+//! What the tests of the whole project share.
+
+pub mod counting;
