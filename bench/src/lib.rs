@@ -4,8 +4,11 @@
 //! allocations, sends and copied bytes are counted by the program `counters`; they are the same on
 //! every run, so they gate every change. README.md says how to read both.
 
+pub mod ceilings;
+pub mod instrument;
 pub mod random;
 pub mod scene;
+pub mod workload;
 
 #[path = "../../tests/src/counting.rs"]
 pub mod counting;

@@ -81,13 +81,35 @@ impl Scene {
         scene.prepare(shape.device_count as usize);
         scene.apply();
         scene.flush();
-        scene.viewers = (0..shape.viewer_count).map(|_| scene.open()).collect();
-        for at in 0..scene.viewers.len() {
-            scene.subscribe(scene.viewers[at], &mut subscribe_frame());
-        }
-        scene.drain(|_| Sent::All);
-        assert_eq!(scene.shard.residual(), 0, "nobody is owed anything yet");
+        scene.join(shape.viewer_count);
         scene
+    }
+
+    /// A scene whose pools and rings have the room they need for rounds of `round_count`.
+    ///
+    /// What has to be warm does not depend on the number of viewers, so one of them warms it: the
+    /// window of a second is full and its blocks have been used again several times.
+    #[must_use]
+    pub fn warm(shape: Shape, round_count: usize) -> Self {
+        const POSITION_COUNT: usize = 64_000;
+        let mut scene = Self::new(Shape { viewer_count: 1, ..shape });
+        scene.prepare(POSITION_COUNT.min(4_000 * round_count));
+        scene.steps(round_count, |_| Sent::All);
+        scene.join(shape.viewer_count - 1);
+        scene.prepare(round_count);
+        scene.steps(round_count, |_| Sent::All);
+        scene
+    }
+
+    /// So many viewers more, each with its snapshot.
+    pub fn join(&mut self, viewer_count: u32) {
+        for _ in 0..viewer_count {
+            let viewer = self.open();
+            self.subscribe(viewer, &mut subscribe_frame());
+            self.viewers.push(viewer);
+        }
+        self.drain(|_| Sent::All);
+        assert_eq!(self.shard.pending_count(), 0, "nobody is owed anything yet");
     }
 
     /// The shard, to look at.
@@ -158,14 +180,6 @@ impl Scene {
         total
     }
 
-    /// Steps until every pool and ring has the room it needs at `round_count`: the window of a
-    /// second has been full, and its blocks have been used again several times.
-    pub fn warm_up(&mut self, round_count: usize) {
-        const ROUND_COUNT: usize = 4_000;
-        self.prepare(round_count * ROUND_COUNT);
-        self.steps(round_count, |_| Sent::All);
-    }
-
     /// The kernel takes bytes of this viewer again.
     pub fn resume(&mut self, viewer: ViewerId) {
         self.shard.handle_writable(viewer);
@@ -216,7 +230,8 @@ pub fn subscribe_frame() -> Vec<u8> {
 }
 
 /// A fix in the Alps: 7 decimals, as devices send them.
-fn position(random: &mut Random, timestamp_ms: i64) -> Position {
+#[must_use]
+pub fn position(random: &mut Random, timestamp_ms: i64) -> Position {
     #[expect(clippy::cast_precision_loss, reason = "units are far below 2^53")]
     let mut degrees = |whole: u64| (whole * 10_000_000 + random.below(10_000_000)) as f64 / 1e7;
     let (latitude, longitude) = (degrees(46), degrees(10));
