@@ -4,6 +4,7 @@
 //! decision. What they are sent goes to a sink that the caller gives, so no kernel is in the figures.
 //! Everything follows from the shape; nothing reads a clock.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use engine::fanout::{Send, Sent};
@@ -161,7 +162,15 @@ impl Scene {
         drained
     }
 
-    /// Goes through the prepared positions in rounds of `round_count`.
+    /// One round: applies a range of the prepared positions, flushes and drains.
+    pub fn step(&mut self, prepared: Range<usize>, sink: impl FnMut(&Send<'_>) -> Sent) -> Drained {
+        self.advance();
+        self.shard.handle_positions(&self.prepared[prepared]);
+        self.flush();
+        self.drain(sink)
+    }
+
+    /// Goes through all prepared positions in rounds of `round_count`.
     pub fn steps(
         &mut self,
         round_count: usize,
@@ -170,10 +179,7 @@ impl Scene {
         let mut total = Drained::default();
         for start in (0..self.prepared.len()).step_by(round_count) {
             let end = self.prepared.len().min(start + round_count);
-            self.advance();
-            self.shard.handle_positions(&self.prepared[start..end]);
-            self.flush();
-            let drained = self.drain(&mut sink);
+            let drained = self.step(start..end, &mut sink);
             total.send_count += drained.send_count;
             total.bytes += drained.bytes;
         }

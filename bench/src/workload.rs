@@ -9,7 +9,7 @@ mod fan_out;
 pub mod joining;
 mod positions;
 
-use crate::counting::allocations_of;
+use crate::counting::allocations_during;
 
 /// One row of the table.
 #[derive(Clone, Copy, Debug)]
@@ -108,10 +108,13 @@ pub struct Meter {
 
 impl Meter {
     /// Measures `run`, which says how many units it did.
+    ///
+    /// # Panics
+    /// When the program has not installed the counting allocator.
     pub fn measure(&mut self, mut run: impl FnMut() -> u64) {
-        let mut unit_count = 0;
-        self.allocation_count += allocations_of(|| unit_count = instrumented(&mut run));
+        let (unit_count, allocations) = allocations_during(|| instrumented(&mut run));
         self.unit_count += unit_count;
+        self.allocation_count += allocations.count;
     }
 }
 
@@ -130,6 +133,10 @@ pub const INSTRUMENTED: &str = "bench::workload::instrumented*";
 #[cfg(test)]
 mod tests {
     use super::{Meter, WORKLOADS};
+    use crate::counting::CountingAllocator;
+
+    #[global_allocator]
+    static COUNTING: CountingAllocator = CountingAllocator;
 
     #[test]
     fn a_workload_does_twice_as_much_when_asked_to() {

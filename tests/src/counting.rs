@@ -1,61 +1,74 @@
-//! A global allocator that counts what each thread asks of it, so that a test can prove that a path
-//! allocates nothing.
+//! Counts what a piece of work asks of the allocator, on its own thread.
 //!
-//! A program installs it with `#[global_allocator] static COUNTING: Counting = Counting;`. Without
-//! that the count stays 0, so a proof begins by showing that a deliberate allocation is seen.
-#![expect(unsafe_code, reason = "an allocator can only be written as an unsafe trait")]
+//! A test binary installs [`CountingAllocator`] with `#[global_allocator]`; without that, counting
+//! panics instead of reporting a comfortable zero.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::hint::black_box;
 
 /// The system's allocator, with a count per thread.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Counting;
+#[derive(Debug)]
+pub struct CountingAllocator;
+
+/// What was asked of the allocator.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Allocations {
+    /// New blocks and blocks made larger or smaller.
+    pub count: u64,
+    /// Bytes of the new sizes.
+    pub bytes: u64,
+}
 
 thread_local! {
-    /// Without a destructor and made at compile time: touching it never allocates.
-    static COUNT: Cell<u64> = const { Cell::new(0) };
+    // Constant and without destructor: reading it allocates nothing, at any time of a thread's life.
+    static SEEN: Cell<Allocations> = const { Cell::new(Allocations { count: 0, bytes: 0 }) };
 }
 
-/// How often this thread has asked for memory, growing included.
-#[must_use]
-pub fn allocation_count() -> u64 {
-    COUNT.get()
+/// Does the work, and says what it gave and what it allocated.
+///
+/// # Panics
+/// When the binary did not install [`CountingAllocator`].
+pub fn allocations_during<T>(work: impl FnOnce() -> T) -> (T, Allocations) {
+    let unproven = SEEN.get();
+    drop(black_box(Box::new(1_u64)));
+    let before = SEEN.get();
+    assert_ne!(before, unproven, "the counting allocator is not installed in this binary");
+    let result = work();
+    let after = SEEN.get();
+    let count = after.count - before.count;
+    (result, Allocations { count, bytes: after.bytes - before.bytes })
 }
 
-/// How often `run` asks for memory.
-pub fn allocations_of(run: impl FnOnce()) -> u64 {
-    let before = allocation_count();
-    run();
-    allocation_count() - before
+fn note(bytes: usize) {
+    let seen = SEEN.get();
+    SEEN.set(Allocations { count: seen.count + 1, bytes: seen.bytes + bytes as u64 });
 }
 
-fn count_one() {
-    COUNT.set(COUNT.get() + 1);
-}
-
-// SAFETY: every call is passed on unchanged to the system's allocator, which keeps the contract.
-unsafe impl GlobalAlloc for Counting {
+#[expect(unsafe_code, reason = "the trait is unsafe; every call goes unchanged to the system")]
+// SAFETY: each method hands its arguments to the system's allocator, whose contract is the same, and
+// besides touches only a counter of its own thread.
+unsafe impl GlobalAlloc for CountingAllocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count_one();
-        // SAFETY: the caller keeps the contract of `alloc`.
+        note(layout.size());
+        // SAFETY: the caller keeps the contract of this method, which is that of the called one.
         unsafe { System.alloc(layout) }
     }
 
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: `pointer` came from `System` with this layout, because `alloc` passes on to it.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        count_one();
-        // SAFETY: the caller keeps the contract of `alloc_zeroed`.
+        note(layout.size());
+        // SAFETY: as above.
         unsafe { System.alloc_zeroed(layout) }
     }
 
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, bytes: usize) -> *mut u8 {
-        count_one();
-        // SAFETY: `pointer` came from `System` with this layout, because `alloc` passes on to it.
-        unsafe { System.realloc(pointer, layout, bytes) }
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        note(size);
+        // SAFETY: as above.
+        unsafe { System.realloc(block, layout, size) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: as above.
+        unsafe { System.dealloc(block, layout) }
     }
 }

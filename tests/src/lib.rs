@@ -1,3 +1,3 @@
-//! What the tests of the whole project share.
+//! What several test themes share.
 
 pub mod counting;

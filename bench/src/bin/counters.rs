@@ -10,12 +10,12 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use bench::ceilings::{self, Figures};
-use bench::counting::Counting;
+use bench::counting::CountingAllocator;
 use bench::instrument::{self, CHILD, Counts};
 use bench::workload::{CALIBRATION, Meter, WORKLOADS, Workload};
 
 #[global_allocator]
-static COUNTING: Counting = Counting;
+static COUNTING: CountingAllocator = CountingAllocator;
 
 const CEILINGS_PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/counters.toml");
 
