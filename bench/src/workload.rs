@@ -5,7 +5,7 @@
 //! measures. Adding one is a row of [`WORKLOADS`] and a function.
 
 pub mod calibration;
-mod fan_out;
+pub mod fan_out;
 pub mod joining;
 mod positions;
 

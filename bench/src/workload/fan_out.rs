@@ -46,7 +46,7 @@ pub(super) fn catching_up(meter: &mut Meter, repeat: u64) {
 }
 
 /// Lets every viewer stand still until it has fallen out of the window, and makes it writable.
-fn stall(scene: &mut Scene) {
+pub fn stall(scene: &mut Scene) {
     /// Each device moves so often: more than a window of the size limit.
     const LAP_COUNT: usize = 8;
     scene.prepare(DEVICE_COUNT as usize * LAP_COUNT);
