@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 
 use crate::feed::{Feed, NO_LAPS, Place};
 use crate::id::{Sequence, ViewerId};
-use crate::limits::{REPLIES_WAITING_MAX, TURN_SENDS_MAX};
+use crate::limits::{FRAME_BYTES_TYPICAL, REPLIES_WAITING_MAX, TURN_SENDS_MAX};
 use crate::ring::{LapChunk, Laps};
 use crate::shard::{GoneReason, Shard};
 use crate::time::Now;
@@ -159,6 +159,11 @@ impl Sending {
             tail.clear();
             self.spare_tails.push(tail);
         }
+    }
+
+    /// Room for the rest of any usual frame: it seldom has to grow when it is used again.
+    fn spare_tail(&mut self) -> Vec<u8> {
+        self.spare_tails.pop().unwrap_or_else(|| Vec::with_capacity(FRAME_BYTES_TYPICAL))
     }
 
     /// Bytes on the heap.
@@ -406,7 +411,7 @@ impl Shard {
         let mut last = Sequence(block.first().0 + (frame + progress.whole_count) as u64 - 1);
         if progress.cut_bytes > 0 {
             let cut = &block.frame(frame + progress.whole_count)[progress.cut_bytes..];
-            let mut tail = self.sending.spare_tails.pop().unwrap_or_default();
+            let mut tail = self.sending.spare_tail();
             tail.extend_from_slice(cut);
             self.viewers.at_mut(viewer).expect("was offered bytes").tail = tail;
             last.0 += 1;
@@ -445,8 +450,8 @@ impl Shard {
         }
         let (from, to) = progress.rest;
         if from < to {
-            let mut tail = self.sending.spare_tails.pop().unwrap_or_default();
-            tail.extend_from_slice(&chunk.bytes()[from..to]);
+            let mut tail = self.sending.spare_tail();
+            tail.extend_from_slice(&self.sending.chunk.bytes()[from..to]);
             place.tail = tail;
         }
     }

@@ -233,6 +233,21 @@ mod tests {
     }
 
     #[test]
+    fn a_usual_frame_fits_the_room_that_tables_are_planned_with() {
+        let longest = Position {
+            latitude: -89.123_456_7,
+            longitude: -179.123_456_7,
+            speed: 255.0,
+            angle: 359.0,
+            ..position()
+        };
+        let mut out = Vec::new();
+        encode(&mut out, &head(EventId(7)), b"356307042441013", &longest);
+        assert_eq!(out.len(), 186);
+        assert!(out.len() <= crate::limits::FRAME_BYTES_TYPICAL);
+    }
+
+    #[test]
     fn numbers_are_written_as_javascript_writes_them() {
         fn degrees(value: f64, expected: &str) {
             let mut out = Vec::new();
