@@ -154,6 +154,10 @@ pub const BLOCK_BYTES_MAX: usize = 1024 * 1024;
 /// and shard and shows a lagging viewer older film; smaller conflates a viewer for a hiccup.
 pub const FEED_WINDOW_BYTES_MAX: usize = 256 * 1024;
 
+/// Bytes of updates that wait in a feed for the next round. A longer round does not wait for its end
+/// to take more in; its viewers then get two blocks instead of one.
+pub const FEED_PENDING_BYTES_MAX: usize = 1024 * 1024;
+
 /// How old a block of the window may grow. A viewer further behind is conflated: fresh beats
 /// complete.
 pub const FEED_WINDOW_AGE_MS: u64 = 1000;

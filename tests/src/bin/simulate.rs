@@ -36,8 +36,13 @@ fn main() -> ExitCode {
             let pace = order.seeds as f64 / seconds;
             println!(
                 "{pace:.0} seeds/s, {} viewers, {} snapshots, {} repeats, {} conflated, {} kills, {} steps, hash {:016x}",
-                total.viewers, total.snapshots, total.repeats, total.conflated, total.kills,
-                total.steps, total.hash
+                total.viewers,
+                total.snapshots,
+                total.repeats,
+                total.conflated,
+                total.kills,
+                total.steps,
+                total.hash
             );
             println!("{}", total.verdict(order.seeds));
             ExitCode::SUCCESS

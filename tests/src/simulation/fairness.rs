@@ -91,7 +91,14 @@ pub(super) fn run(seed: u64) -> Result<Summary, Violation> {
     let positions = SECONDS * device_count as u64;
     let frames = reader.frame_count;
     let conflated = shard.ledger().conflated;
-    Ok(Summary { steps: SECONDS * 100, positions, viewers: 1, frames, conflated, ..Summary::default() })
+    Ok(Summary {
+        steps: SECONDS * 100,
+        positions,
+        viewers: 1,
+        frames,
+        conflated,
+        ..Summary::default()
+    })
 }
 
 fn subscribe(shard: &mut Shard, event: EventId) {
@@ -135,8 +142,8 @@ impl Reader {
             shard.handle_sent(if self.is_blocked { Sent::Part(taken) } else { Sent::All });
         }
         let mut used = 0;
-        while let Some((frame, length)) = wire::frame(&self.rest[used..])
-            .map_err(|what| Violation::new(Class::Wire, what))?
+        while let Some((frame, length)) =
+            wire::frame(&self.rest[used..]).map_err(|what| Violation::new(Class::Wire, what))?
         {
             if let Frame::Text(text) = frame
                 && text.starts_with(wire::POSITION)
@@ -159,7 +166,9 @@ impl Reader {
     }
 
     fn check(&self, shard: &Shard, now_ms: u64, beat_ms: u64) -> Verdict {
-        ensure(shard.residual() == 0, Class::Residual, || format!("residual {}", shard.residual()))?;
+        ensure(shard.residual() == 0, Class::Residual, || {
+            format!("residual {}", shard.residual())
+        })?;
         // At half of the bandwidth a lap takes two seconds; the kernel and a gulp come on top.
         let bytes_per_ms = (self.fresh_ms.len() * self.frame_bytes) as u64 / 2000;
         let kernel_ms = self.room_bytes as u64 / bytes_per_ms.max(1);

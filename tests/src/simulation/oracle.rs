@@ -251,9 +251,15 @@ impl Watch {
             return ensure(self.is_close_seen, Class::Lost, || "a close was never sent".into());
         }
         ensure(self.expects.is_empty() && self.ending.is_none(), Class::Lost, || {
-            format!("{} requests without a reply, first {:?}", self.expects.len(), self.expects.front())
+            format!(
+                "{} requests without a reply, first {:?}",
+                self.expects.len(),
+                self.expects.front()
+            )
         })?;
-        ensure(self.pongs_seen == self.pings_heard, Class::Lost, || "the last ping got no pong".into())?;
+        ensure(self.pongs_seen == self.pings_heard, Class::Lost, || {
+            "the last ping got no pong".into()
+        })?;
         for (at, topic) in self.topics.iter().enumerate() {
             let is_over = topic.state != State::Ending
                 && (topic.state == State::Off || topic.revoked_at.is_none());
@@ -283,7 +289,9 @@ impl Topic {
             let Some(newest) = event.must_have(super::small(device)) else { continue };
             let seen = self.seen.get(device).copied().unwrap_or(0);
             ensure(seen == newest + 1, Class::Lost, || {
-                format!("event {at} device {device}: the newest is {newest}, last seen {seen} less 1")
+                format!(
+                    "event {at} device {device}: the newest is {newest}, last seen {seen} less 1"
+                )
             })?;
         }
         let count = super::small(event.accepted.len());

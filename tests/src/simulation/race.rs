@@ -57,7 +57,8 @@ impl World {
             _ => self.random.between(0, self.devices.len()),
         };
         for _ in 0..changes {
-            let (event, device) = (self.random.below(events), self.random.below(self.devices.len()));
+            let (event, device) =
+                (self.random.below(events), self.random.below(self.devices.len()));
             next[event][device] = self.random.permille(600);
         }
         let mut rows = Vec::new();
@@ -166,7 +167,11 @@ impl Place {
         Self {
             latitude: if is_without_fix { 0 } else { degrees(random, 90) },
             longitude: if is_without_fix { 0 } else { degrees(random, 180) },
-            half_speed: if random.permille(200) { 0 } else { number(speed * 2 + usize::from(!whole)) },
+            half_speed: if random.permille(200) {
+                0
+            } else {
+                number(speed * 2 + usize::from(!whole))
+            },
             quarter_course: if whole { number(course / 4 * 4) } else { number(course) },
             satellites: if is_without_fix && random.permille(700) { 0 } else { 7 },
         }

@@ -190,7 +190,8 @@ impl World {
             let Self { random, clients, hosts, model, plan, now, summary, .. } = self;
             let Host { shard, clients: here, .. } = &mut hosts[at];
             let Some(send) = shard.poll_send() else { return Ok(()) };
-            let Some(&client) = here.iter().find(|&&client| clients[client].id == send.viewer) else {
+            let Some(&client) = here.iter().find(|&&client| clients[client].id == send.viewer)
+            else {
                 return ensure(false, Class::Foreign, || format!("bytes for {:?}", send.viewer));
             };
             let viewer = &mut clients[client];
@@ -233,7 +234,9 @@ impl World {
         }
         while let Some(gone) = self.hosts[at].shard.poll_gone() {
             let Some(client) = self.client_of(at, gone.viewer) else {
-                return ensure(false, Class::Order, || format!("{:?} has gone before", gone.viewer));
+                return ensure(false, Class::Order, || {
+                    format!("{:?} has gone before", gone.viewer)
+                });
             };
             let viewer = &self.clients[client];
             let now_ms = self.now.monotonic_ms();

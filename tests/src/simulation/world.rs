@@ -111,7 +111,8 @@ pub(super) struct World {
 impl World {
     pub(super) fn new(seed: u64) -> Self {
         let mut random = Random::new(seed);
-        let shard_count = if random.permille(600) { 1 + random.below(2) } else { random.between(1, 8) };
+        let shard_count =
+            if random.permille(600) { 1 + random.below(2) } else { random.between(1, 8) };
         let device_count = match random.below(20) {
             0 => 200,
             1..=6 => random.between(1, 5),
@@ -143,7 +144,9 @@ impl World {
             hosts,
             router: Router::new(u8::try_from(shard_count).expect("at most 8")),
             registered: Arc::new(vec![vec![false; device_count]; event_count]),
-            devices: (0..device_count).map(|at| Device::new(at, &mut random, now.wall_ms)).collect(),
+            devices: (0..device_count)
+                .map(|at| Device::new(at, &mut random, now.wall_ms))
+                .collect(),
             positions: Vec::new(),
             event_ids: Vec::new(),
             clients: Vec::new(),
@@ -354,7 +357,10 @@ impl Device {
             0 => (format!("{at:04}"), format!("{at:04}")),
             1 => (format!("a\"b\\{at:04}"), format!("a\\\"b\\\\{at:04}")),
             2 => (format!("\u{1}é{at:04}"), format!("\\u0001é{at:04}")),
-            3 => (format!("{}{at:04}", "\u{2}".repeat(60)), format!("{}{at:04}", "\\u0002".repeat(60))),
+            3 => (
+                format!("{}{at:04}", "\u{2}".repeat(60)),
+                format!("{}{at:04}", "\\u0002".repeat(60)),
+            ),
             _ => (format!("35630704244{at:04}"), format!("35630704244{at:04}")),
         };
         Self { name, escaped, newest_ms: wall_ms - 10_000, sent: Vec::new() }

@@ -194,7 +194,9 @@ impl Watch {
             Asked::Unsubscribe { event } => {
                 let rest = matches(text, "unsubscribed", model, Echo::Event(event), id);
                 self.end(event);
-                ensure(rest == Some(b"}"), Class::Order, || format!("no `unsubscribed`: {}", say(text)))
+                ensure(rest == Some(b"}"), Class::Order, || {
+                    format!("no `unsubscribed`: {}", say(text))
+                })
             }
             Asked::Subscribe { event, decision, is_revoked, .. } => {
                 self.answer(model, text, (event, id), (decision, is_revoked))

@@ -28,8 +28,8 @@ impl Watch {
         let newest = versions.iter().rfind(same);
         let (least, most) = match (oldest, newest) {
             (Some(oldest), Some(newest)) => {
-                topic.version = floor
-                    + versions.iter().position(|v| v.hash == picture.hash).unwrap_or(0);
+                topic.version =
+                    floor + versions.iter().position(|v| v.hash == picture.hash).unwrap_or(0);
                 (oldest.accepted_count, newest.accepted_count)
             }
             // Fixes and amendments of one flush travel one after the other, so that a picture
@@ -75,7 +75,9 @@ impl Topic {
         for (device, (seat, &seen)) in seats.iter().zip(&self.seen).enumerate() {
             let is_absent = !picture.entries.iter().any(|(d, _)| *d as usize == device);
             let is_missing = seen > 0 && is_absent && seat.amendment_count == 0;
-            ensure(!is_missing, Class::Lost, || format!("event {at}: device {device} has vanished"))?;
+            ensure(!is_missing, Class::Lost, || {
+                format!("event {at}: device {device} has vanished")
+            })?;
         }
         Ok(())
     }

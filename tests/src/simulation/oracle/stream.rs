@@ -40,7 +40,10 @@ impl Watch {
             });
         }
         ensure(place + 1 > seen && place >= topic.least, Class::Backward, || {
-            format!("event {at} device {device}: {place} after {seen} less 1, least {}", topic.least)
+            format!(
+                "event {at} device {device}: {place} after {seen} less 1, least {}",
+                topic.least
+            )
         })?;
         let ends = [topic.revoked_at, self.closing.map(|closing| closing.offset)];
         let is_allowed = ends.iter().flatten().all(|&end| began.offset < end);
