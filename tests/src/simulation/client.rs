@@ -12,6 +12,11 @@ use super::speech::Speech;
 use super::wire::{self, Frame};
 use super::{Class, Verdict, Violation};
 
+/// Most bytes that may be kept for a viewer behind a frame that was cut.
+const KEPT_BYTES: u64 = 2048;
+/// So many frames may be among them; they count as delivered.
+const KEPT_FRAMES: u64 = KEPT_BYTES / 150;
+
 /// How a viewer behaves, for its whole life.
 #[derive(Clone, Copy, Debug)]
 pub struct Manner {
@@ -127,10 +132,17 @@ impl Client {
         self.taken
     }
 
+    /// Where frames of a topic that ends now must have begun. Behind a frame that was cut, a little
+    /// of the same moment may be on its way already.
+    #[must_use]
+    pub const fn end(&self) -> u64 {
+        self.taken + if self.rest.is_empty() { 0 } else { KEPT_BYTES }
+    }
+
     /// It is no more; a frame may be left cut.
     pub fn leave(&mut self) {
         self.is_there = false;
-        self.watch.gone(&self.rest);
+        self.watch.gone(&self.rest, KEPT_FRAMES);
     }
 
     /// The kernel is offered bytes.

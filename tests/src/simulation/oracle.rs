@@ -206,9 +206,18 @@ impl Watch {
         Ok(None)
     }
 
-    /// The viewer has gone with `rest` of a frame taken by the kernel.
-    pub fn gone(&mut self, rest: &[u8]) {
-        self.doubt_count += u64::from(wire::beginning(rest) != wire::Beginning::Other);
+    /// The viewer has gone with `rest` of a frame taken by the kernel, and up to `kept_count` more
+    /// frames that were never offered to it.
+    pub fn gone(&mut self, rest: &[u8], kept_count: u64) {
+        if wire::beginning(rest) != wire::Beginning::Other {
+            self.doubt_count += 1 + kept_count;
+        }
+    }
+
+    /// True when it may be closed for requests that wait, which are not seen from here.
+    #[must_use]
+    pub fn may_overflow(&self) -> bool {
+        self.expects.len() >= requests::WAITING_MAX
     }
 
     fn pong(&mut self, payload: &[u8]) -> Verdict {
@@ -223,8 +232,7 @@ impl Watch {
 
     fn close(&mut self, payload: &[u8]) -> Result<Reaction, Violation> {
         let code = payload.first_chunk::<2>().map(|bytes| u16::from_be_bytes(*bytes));
-        if code == Some(requests::POLICY) && self.expects.len() >= requests::WAITING_MAX {
-            // How many of them wait, and how many are answered and unread, is not seen from here.
+        if code == Some(requests::POLICY) && self.may_overflow() {
             self.is_close_seen = true;
             return Ok(Reaction::Close(code));
         }

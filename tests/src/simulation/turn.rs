@@ -120,7 +120,7 @@ impl World {
                 }
                 let wanted = if random.permille(700) { 4096 } else { random.between(1, 40) };
                 shard.handle_bytes(viewer.id, viewer.speech.next(wanted));
-                let offset = viewer.taken();
+                let offset = viewer.end();
                 viewer.watch.heard_ms = now.monotonic_ms();
                 while let Some(said) = viewer.speech.heard() {
                     viewer.watch.hear(said, now.monotonic_ms(), offset);
@@ -165,7 +165,7 @@ impl World {
         let Self { random, clients, hosts, now, event_ids, .. } = self;
         let viewer = &mut clients[client];
         let shard = &mut hosts[at].shard;
-        let offset = viewer.taken();
+        let offset = viewer.end();
         if random.permille(trouble / 10 + 5) && viewer.manner.gives_ids {
             shard.handle_revocation(viewer.id, event_ids[event]);
             viewer.watch.revoke(event, offset);
@@ -177,6 +177,7 @@ impl World {
             self.mark("close", [client as u64, code.number().into(), offset]);
         } else if random.permille(trouble / 40) {
             shard.handle_lost(viewer.id);
+            self.lost = Some((self.summary.steps, viewer.id));
             self.summary.kills += 1;
             self.forget(client, 100)?;
         }
@@ -233,6 +234,10 @@ impl World {
             self.questions.push(Pending { client, viewer, ticket });
         }
         while let Some(gone) = self.hosts[at].shard.poll_gone() {
+            if self.lost == Some((self.summary.steps, gone.viewer)) {
+                // Both sides noticed in the same turn.
+                continue;
+            }
             let Some(client) = self.client_of(at, gone.viewer) else {
                 return ensure(false, Class::Order, || {
                     format!("{:?} has gone before", gone.viewer)
@@ -245,7 +250,8 @@ impl World {
                 GoneReason::Broken => viewer.is_broken,
                 GoneReason::Closed => watch.is_close_seen && watch.is_close_heard,
                 GoneReason::CloseIgnored => {
-                    watch.closing.is_some_and(|c| now_ms >= c.since_ms + CLOSE_WAIT_MS)
+                    let waited = watch.closing.map(|c| now_ms >= c.since_ms + CLOSE_WAIT_MS);
+                    waited.unwrap_or(watch.may_overflow())
                 }
                 GoneReason::Silent => now_ms >= watch.heard_ms + SILENT_MS,
             };

@@ -105,6 +105,8 @@ pub(super) struct World {
     pub(super) questions: Vec<Pending>,
     pub(super) summary: Summary,
     pub(super) orphan_count: u64,
+    /// Whose connection broke last, and when.
+    pub(super) lost: Option<(u64, ViewerId)>,
     marks: Vec<Mark>,
 }
 
@@ -153,6 +155,7 @@ impl World {
             questions: Vec::new(),
             summary: Summary::default(),
             orphan_count: 0,
+            lost: None,
             marks: Vec::with_capacity(MARKS),
             random,
         };
