@@ -213,7 +213,8 @@ mod tests {
         let mut whole = block(6, &[b"aaa", b"bb"]);
         whole.append(&block(8, &[b"c"]));
         assert_eq!((whole.first(), whole.last()), (Sequence(7), Sequence(9)));
-        let frames: Vec<_> = whole.frames().map(|(slot, seq, bytes)| (slot.0, seq.0, bytes)).collect();
+        let frames: Vec<_> =
+            whole.frames().map(|(slot, seq, bytes)| (slot.0, seq.0, bytes)).collect();
         assert_eq!(frames, [(0, 7, &b"aaa"[..]), (1, 8, b"bb"), (0, 9, b"c")]);
         assert_eq!(whole.bytes_from(2), b"c");
     }

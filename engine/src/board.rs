@@ -96,7 +96,8 @@ impl Board {
         if frame_bytes > self.stride {
             let stride = frame_bytes.next_multiple_of(16);
             let mut bytes = vec![0; stride * self.slot_count()];
-            for (to, from) in bytes.chunks_exact_mut(stride).zip(self.bytes.chunks_exact(self.stride))
+            for (to, from) in
+                bytes.chunks_exact_mut(stride).zip(self.bytes.chunks_exact(self.stride))
             {
                 to[..self.stride].copy_from_slice(from);
             }

@@ -189,7 +189,9 @@ impl Event {
         }
         if !self.amended.is_empty() {
             let amended = std::mem::take(&mut self.amended);
-            give(FeedUpdate::Amend(amended.iter().filter_map(|&slot| self.amendment(slot)).collect()));
+            give(FeedUpdate::Amend(
+                amended.iter().filter_map(|&slot| self.amendment(slot)).collect(),
+            ));
         }
     }
 

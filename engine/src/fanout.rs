@@ -73,8 +73,8 @@ struct Round {
     feeds: Vec<u32>,
     /// Place in `feeds`.
     feed: usize,
-    /// Subscribers of that feed that had their turn.
-    visited: usize,
+    /// The way through that feed's subscribers; `None` before its first step.
+    walk: Option<Walk>,
     /// Where the next round begins.
     rotation: usize,
     is_running: bool,
@@ -83,6 +83,36 @@ struct Round {
     ended: bool,
     /// The next round begins no earlier.
     rest_until_us: u64,
+}
+
+/// Once around the subscribers of a feed, beginning in their middle.
+///
+/// The list may change on the way. Who is appended has nothing due, and who is moved to the place of
+/// one who left gets a turn of its own, so nobody is passed over.
+#[derive(Clone, Copy, Debug)]
+struct Walk {
+    start: usize,
+    next: usize,
+    has_wrapped: bool,
+}
+
+impl Walk {
+    const fn begin(rotation: usize, count: usize) -> Self {
+        let start = if count == 0 { 0 } else { rotation % count };
+        Self { start, next: start, has_wrapped: false }
+    }
+
+    /// The next place in a list of `count`; nothing when it has been all around.
+    fn step(&mut self, count: usize) -> Option<usize> {
+        if self.next >= count && !self.has_wrapped {
+            self.next = 0;
+            self.has_wrapped = true;
+        }
+        let end = if self.has_wrapped { self.start.min(count) } else { count };
+        let place = (self.next < end).then_some(self.next)?;
+        self.next += 1;
+        Some(place)
+    }
 }
 
 impl Sending {
@@ -101,9 +131,7 @@ impl Sending {
 
     /// True when the last round is done and has rested.
     pub(crate) const fn may_begin(&self, now: Now) -> bool {
-        !self.round.is_running
-            && !self.round.ended
-            && now.monotonic_us >= self.round.rest_until_us
+        !self.round.is_running && !self.round.ended && now.monotonic_us >= self.round.rest_until_us
     }
 
     /// Begins a round through `feeds`, which is empty again afterwards.
@@ -111,7 +139,7 @@ impl Sending {
         self.round.feeds.clear();
         std::mem::swap(&mut self.round.feeds, feeds);
         self.round.feed = 0;
-        self.round.visited = 0;
+        self.round.walk = None;
         self.round.rotation = self.round.rotation.wrapping_add(1);
         self.round.is_running = true;
         self.round.began_us = now.monotonic_us;
@@ -226,9 +254,9 @@ impl Shard {
             let round = &mut self.sending.round;
             if let Some(feed) = self.feeds.at(feed_index) {
                 let count = feed.subscribers.len();
-                while round.visited < count {
-                    let at = (round.visited + round.rotation % count) % count;
-                    round.visited += 1;
+                let rotation = round.rotation;
+                let walk = round.walk.get_or_insert_with(|| Walk::begin(rotation, count));
+                while let Some(at) = walk.step(count) {
                     let subscriber = &feed.subscribers[at];
                     let viewer = self.viewers.at_mut(subscriber.viewer).expect("subscribed");
                     if viewer.is_blocked {
@@ -253,7 +281,7 @@ impl Shard {
                 }
             }
             round.feed += 1;
-            round.visited = 0;
+            round.walk = None;
             if !self.sending.ready.is_empty() {
                 return None;
             }
@@ -298,7 +326,13 @@ impl Shard {
             match feed.place(place.cursor) {
                 Place::UpToDate => return None,
                 Place::Inside { block, frame } => {
-                    return Some(Offer::Block { viewer, feed: feed_index, subscriber, block, frame });
+                    return Some(Offer::Block {
+                        viewer,
+                        feed: feed_index,
+                        subscriber,
+                        block,
+                        frame,
+                    });
                 }
                 Place::FellOut => {
                     let laps = Laps::begin(place.cursor, feed.board(), feed.last());
@@ -321,7 +355,9 @@ impl Shard {
         let place = |viewer| self.viewers.at(viewer).expect("was offered bytes");
         match offer {
             Offer::Tail { viewer } => &place(viewer).tail[place(viewer).sent_bytes..],
-            Offer::Reply { viewer } => place(viewer).replies[0].bytes_from(place(viewer).sent_bytes),
+            Offer::Reply { viewer } => {
+                place(viewer).replies[0].bytes_from(place(viewer).sent_bytes)
+            }
             Offer::Block { feed, block, frame, .. } => {
                 let feed = self.feeds.at(feed).expect("was offered bytes of");
                 feed.block(block).bytes_from(frame)

@@ -269,7 +269,11 @@ impl Feed {
     pub fn heap_bytes(&self) -> usize {
         let snapshot_bytes = self.past_snapshot().map_or(0, |snapshot| snapshot.tail.capacity());
         let places_bytes = self.subscribers.capacity() * size_of::<Subscriber>();
-        self.board.heap_bytes() + self.window_bytes + self.pending_bytes + snapshot_bytes + places_bytes
+        self.board.heap_bytes()
+            + self.window_bytes
+            + self.pending_bytes
+            + snapshot_bytes
+            + places_bytes
     }
 
     fn show(&mut self, block: &Block) {

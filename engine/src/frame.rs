@@ -144,7 +144,11 @@ fn write_general(out: &mut Vec<u8>, value: f64) {
 fn write_small(out: &mut Vec<u8>, value: f32) {
     #[expect(clippy::cast_possible_truncation, reason = "compared with the original below")]
     let whole = value as i32;
-    #[expect(clippy::cast_precision_loss, clippy::float_cmp, reason = "exact equality is the point")]
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::float_cmp,
+        reason = "exact equality is the point"
+    )]
     if whole as f32 == value {
         write_integer(out, i64::from(whole));
         return;

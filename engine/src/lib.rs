@@ -25,9 +25,9 @@
 pub mod limits;
 
 pub mod id;
+pub mod position;
 pub mod table;
 pub mod time;
-pub mod position;
 
 pub mod decode;
 pub mod roster;

@@ -200,9 +200,10 @@ impl Reply {
     #[must_use]
     pub fn bytes_from(&self, sent_bytes: usize) -> &[u8] {
         match self {
-            Self::Message(bytes) | Self::Control(bytes) | Self::Pong(bytes) | Self::Close(bytes) => {
-                &bytes[sent_bytes..]
-            }
+            Self::Message(bytes)
+            | Self::Control(bytes)
+            | Self::Pong(bytes)
+            | Self::Close(bytes) => &bytes[sent_bytes..],
             Self::Subscribed(prefix, _) if sent_bytes < prefix.len() => &prefix[sent_bytes..],
             Self::Subscribed(prefix, snapshot) => &snapshot.tail[sent_bytes - prefix.len()..],
         }
@@ -212,9 +213,10 @@ impl Reply {
     #[must_use]
     pub fn total_bytes(&self) -> usize {
         match self {
-            Self::Message(bytes) | Self::Control(bytes) | Self::Pong(bytes) | Self::Close(bytes) => {
-                bytes.len()
-            }
+            Self::Message(bytes)
+            | Self::Control(bytes)
+            | Self::Pong(bytes)
+            | Self::Close(bytes) => bytes.len(),
             Self::Subscribed(prefix, snapshot) => prefix.len() + snapshot.tail.len(),
         }
     }

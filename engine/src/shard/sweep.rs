@@ -127,7 +127,9 @@ impl Shard {
         let idle: Vec<u32> = self
             .feeds
             .iter()
-            .filter(|(_, feed)| feed.is_live && feed.subscribers.is_empty() && feed.waiting.is_empty())
+            .filter(|(_, feed)| {
+                feed.is_live && feed.subscribers.is_empty() && feed.waiting.is_empty()
+            })
             .filter(|(_, feed)| now_ms.saturating_sub(feed.idle_since_ms) >= FEED_LINGER_MS)
             .map(|(index, _)| index)
             .collect();
