@@ -191,6 +191,10 @@ impl Shard {
     /// When there was none.
     pub fn handle_sent(&mut self, sent: Sent) {
         let offer = self.sending.offer.take().expect("an outcome follows a send");
+        if let (Offer::Block { viewer, feed, subscriber, block, .. }, Sent::All) = (offer, sent) {
+            self.block_sent(viewer, Topic { feed, subscriber }, block);
+            return;
+        }
         let (bytes, is_blocked) = match sent {
             Sent::All => (self.offered(offer).len(), false),
             Sent::Part(bytes) => (bytes, true),
@@ -207,12 +211,7 @@ impl Shard {
             Offer::Tail { viewer } => self.tail_sent(viewer, bytes),
             Offer::Reply { viewer } => self.reply_sent(viewer, bytes),
             Offer::Block { viewer, feed, subscriber, block, frame } => {
-                let topic = Topic { feed, subscriber };
-                if is_blocked {
-                    self.block_cut(viewer, topic, (block, frame), bytes);
-                } else {
-                    self.block_sent(viewer, topic, block);
-                }
+                self.block_cut(viewer, Topic { feed, subscriber }, (block, frame), bytes);
             }
             Offer::Lap { viewer, feed, subscriber } => {
                 self.lap_sent(viewer, Topic { feed, subscriber }, bytes);
