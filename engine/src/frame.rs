@@ -14,6 +14,7 @@ const LONGITUDE: &[u8] = br#","lon":"#;
 const TIMESTAMP: &[u8] = br#","ts":"#;
 const SPEED: &[u8] = br#","speed":"#;
 const COURSE: &[u8] = br#","course":"#;
+const CLOSING: &[u8] = b"}";
 
 /// FIN and opcode text.
 const FIRST_BYTE: u8 = 0x81;
@@ -35,7 +36,7 @@ const _: () = assert!(
         + COURSE.len()
         + 4 * NUMBER_TEXT_BYTES
         + INTEGER_TEXT_BYTES
-        + 1
+        + CLOSING.len()
         <= FRAME_BYTES_MAX
 );
 
@@ -71,7 +72,7 @@ pub fn encode(out: &mut Vec<u8>, head: &[u8; HEAD_BYTES], device: &[u8], positio
     write_integer(out, position.timestamp_ms);
     write_optional(out, SPEED, position.speed);
     write_optional(out, COURSE, position.angle);
-    out.push(b'}');
+    out.extend_from_slice(CLOSING);
     let payload_bytes = out.len() - start - HEADER_BYTES;
     if let Ok(short @ 0..=125) = u8::try_from(payload_bytes) {
         // RFC 6455 wants the shortest header; only a device id of a few letters gets here.
@@ -199,7 +200,6 @@ static PAIRS: [[u8; 2]; 100] = {
 };
 
 /// The last two digits.
-#[expect(clippy::cast_possible_truncation, reason = "a remainder of a hundred")]
 fn pair(value: u64) -> &'static [u8; 2] {
     &PAIRS[(value % 100) as usize]
 }
