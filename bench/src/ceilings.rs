@@ -1,7 +1,8 @@
 //! What each figure may be at most: the file `counters.toml`, and the goals that no file may pass.
 //!
-//! A ceiling is the figure measured when it was accepted, and 5 % more. A figure above its ceiling
-//! fails; so does one that has none, or a ceiling that nothing is measured for.
+//! A ceiling is the figure measured when it was accepted; instructions and copied bytes get 5 % more,
+//! allocations and sends nothing. A figure above its ceiling fails; so does one that has none, or a
+//! ceiling that nothing is measured for.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -29,7 +30,8 @@ pub const GOALS: [(&str, &str, f64); 4] = [
     ("rounds-1000x16", INSTRUCTIONS, 40.0),
 ];
 
-/// Added to a figure when it is accepted: room for another processor's `memcpy`.
+/// What instructions and copied bytes are multiplied by when they are accepted: room for another
+/// processor's `memcpy`, and for small changes that are not about speed.
 const MARGIN: f64 = 1.05;
 
 /// The figures of one workload.
@@ -106,9 +108,12 @@ pub fn missed_goals(measured: &Figures) -> Vec<String> {
 /// The ceilings that accept these figures.
 #[must_use]
 pub fn accept(measured: &Figures) -> Figures {
-    let ceiling = |value: f64| (value * MARGIN * 1e4).ceil() / 1e4;
+    let ceiling = |name: &str, value: f64| match name {
+        INSTRUCTIONS | COPIED_BYTES => (value * MARGIN * 1e4).ceil() / 1e4,
+        _ => value,
+    };
     let row = |row: &BTreeMap<String, f64>| {
-        row.iter().map(|(name, &value)| (name.clone(), ceiling(value))).collect()
+        row.iter().map(|(name, &value)| (name.clone(), ceiling(name, value))).collect()
     };
     measured.iter().map(|(workload, figures)| (workload.clone(), row(figures))).collect()
 }
@@ -117,7 +122,8 @@ pub fn accept(measured: &Figures) -> Figures {
 #[must_use]
 pub fn write(ceilings: &Figures) -> String {
     let mut text = String::from(
-        "# What each figure may be at most, per unit: measured, and 5 % more. Written by\n\
+        "# What each figure may be at most, per unit: as measured, and 5 % more for instructions\n\
+         # and copied bytes. Written by\n\
          # `cargo run --release --package bench --bin counters -- --accept`; a commit that raises a\n\
          # ceiling says why.\n",
     );
@@ -199,7 +205,7 @@ mod tests {
     fn accepted_figures_pass_and_survive_the_file() {
         let measured = figures(&[("a", "instructions", 21.7), ("a", "allocations", 0.0)]);
         let ceilings = accept(&measured);
-        assert_eq!(ceilings["a"]["allocations"], 0.0);
+        assert!(ceilings["a"]["allocations"] <= 0.0, "nothing has no margin");
         assert!((ceilings["a"]["instructions"] - 22.785).abs() < 1e-9);
         assert_eq!(complaints(&measured, &ceilings, true), [""; 0]);
         assert_eq!(parse(&write(&ceilings)), Ok(ceilings));
