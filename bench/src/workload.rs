@@ -5,6 +5,7 @@
 //! measures. Adding one is a row of [`WORKLOADS`] and a function.
 
 pub mod calibration;
+mod entries;
 pub mod fan_out;
 pub mod joining;
 mod positions;
@@ -27,6 +28,7 @@ pub struct Workload {
 /// Everything that is counted, in the order of the report.
 pub const WORKLOADS: &[Workload] = &[
     Workload { name: CALIBRATION, unit: "round", counts_copies: true, run: calibration::run },
+    Workload { name: "decode", unit: "entry", counts_copies: false, run: entries::decode },
     Workload {
         name: "apply-10",
         unit: "position",
@@ -88,6 +90,8 @@ pub const WORKLOADS: &[Workload] = &[
         counts_copies: false,
         run: joining::subscribe,
     },
+    Workload { name: "row", unit: "row", counts_copies: false, run: entries::push },
+    Workload { name: "copy", unit: "row", counts_copies: false, run: entries::copy },
 ];
 
 /// The workload whose figures are known: it shows that the instruments see what there is.
