@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 
 use crate::feed::{Feed, NO_LAPS, Place};
 use crate::id::{Sequence, ViewerId};
-use crate::limits::{REPLIES_WAITING_MAX, TURN_SENDS_MAX};
+use crate::limits::{FRAME_BYTES_TYPICAL, REPLIES_WAITING_MAX, TURN_SENDS_MAX};
 use crate::ring::{LapChunk, Laps};
 use crate::shard::{GoneReason, Shard};
 use crate::time::Now;
@@ -73,15 +73,9 @@ struct Round {
     feeds: Vec<u32>,
     /// Place in `feeds`.
     feed: usize,
-    /// The next subscriber of that feed.
-    subscriber: usize,
-    /// Where the visit of that feed began; once it has come round, it ends there. Who leaves in the
-    /// middle of a round moves the last subscriber to an earlier place, and that one gets a turn of
-    /// its own, so nobody is missed.
-    start: usize,
-    has_begun_feed: bool,
-    has_wrapped: bool,
-    /// Makes each round begin at another subscriber.
+    /// The way through that feed's subscribers; `None` before its first step.
+    walk: Option<Walk>,
+    /// Where the next round begins.
     rotation: usize,
     is_running: bool,
     began_us: u64,
@@ -91,25 +85,33 @@ struct Round {
     rest_until_us: u64,
 }
 
-impl Round {
-    /// The next subscriber of a feed that has `count` of them now; `None` at the end of the visit.
-    fn next_subscriber(&mut self, count: usize) -> Option<usize> {
-        if !self.has_begun_feed {
-            self.start = self.rotation.checked_rem(count).unwrap_or(0);
-            self.subscriber = self.start;
-            self.has_begun_feed = true;
-            self.has_wrapped = false;
-        }
-        if self.subscriber >= count && !self.has_wrapped {
-            self.subscriber = 0;
+/// Once around the subscribers of a feed, beginning in their middle.
+///
+/// The list may change on the way. Who is appended has nothing due, and who is moved to the place of
+/// one who left gets a turn of its own, so nobody is passed over.
+#[derive(Clone, Copy, Debug)]
+struct Walk {
+    start: usize,
+    next: usize,
+    has_wrapped: bool,
+}
+
+impl Walk {
+    const fn begin(rotation: usize, count: usize) -> Self {
+        let start = if count == 0 { 0 } else { rotation % count };
+        Self { start, next: start, has_wrapped: false }
+    }
+
+    /// The next place in a list of `count`; nothing when it has been all around.
+    fn step(&mut self, count: usize) -> Option<usize> {
+        if self.next >= count && !self.has_wrapped {
+            self.next = 0;
             self.has_wrapped = true;
         }
         let end = if self.has_wrapped { self.start.min(count) } else { count };
-        let at = self.subscriber;
-        (at < end).then(|| {
-            self.subscriber += 1;
-            at
-        })
+        let place = (self.next < end).then_some(self.next)?;
+        self.next += 1;
+        Some(place)
     }
 }
 
@@ -137,8 +139,8 @@ impl Sending {
         self.round.feeds.clear();
         std::mem::swap(&mut self.round.feeds, feeds);
         self.round.feed = 0;
+        self.round.walk = None;
         self.round.rotation = self.round.rotation.wrapping_add(1);
-        self.round.has_begun_feed = false;
         self.round.is_running = true;
         self.round.began_us = now.monotonic_us;
     }
@@ -159,6 +161,11 @@ impl Sending {
             tail.clear();
             self.spare_tails.push(tail);
         }
+    }
+
+    /// Room for the rest of any usual frame: it seldom has to grow when it is used again.
+    fn spare_tail(&mut self) -> Vec<u8> {
+        self.spare_tails.pop().unwrap_or_else(|| Vec::with_capacity(FRAME_BYTES_TYPICAL))
     }
 
     /// Bytes on the heap.
@@ -184,6 +191,10 @@ impl Shard {
     /// When there was none.
     pub fn handle_sent(&mut self, sent: Sent) {
         let offer = self.sending.offer.take().expect("an outcome follows a send");
+        if let (Offer::Block { viewer, feed, subscriber, block, .. }, Sent::All) = (offer, sent) {
+            self.block_sent(viewer, Topic { feed, subscriber }, block);
+            return;
+        }
         let (bytes, is_blocked) = match sent {
             Sent::All => (self.offered(offer).len(), false),
             Sent::Part(bytes) => (bytes, true),
@@ -200,12 +211,7 @@ impl Shard {
             Offer::Tail { viewer } => self.tail_sent(viewer, bytes),
             Offer::Reply { viewer } => self.reply_sent(viewer, bytes),
             Offer::Block { viewer, feed, subscriber, block, frame } => {
-                let topic = Topic { feed, subscriber };
-                if is_blocked {
-                    self.block_cut(viewer, topic, (block, frame), bytes);
-                } else {
-                    self.block_sent(viewer, topic, block);
-                }
+                self.block_cut(viewer, Topic { feed, subscriber }, (block, frame), bytes);
             }
             Offer::Lap { viewer, feed, subscriber } => {
                 self.lap_sent(viewer, Topic { feed, subscriber }, bytes);
@@ -246,7 +252,10 @@ impl Shard {
         while let Some(&feed_index) = self.sending.round.feeds.get(self.sending.round.feed) {
             let round = &mut self.sending.round;
             if let Some(feed) = self.feeds.at(feed_index) {
-                while let Some(at) = round.next_subscriber(feed.subscribers.len()) {
+                let count = feed.subscribers.len();
+                let rotation = round.rotation;
+                let walk = round.walk.get_or_insert_with(|| Walk::begin(rotation, count));
+                while let Some(at) = walk.step(count) {
                     let subscriber = &feed.subscribers[at];
                     let viewer = self.viewers.at_mut(subscriber.viewer).expect("subscribed");
                     if viewer.is_blocked {
@@ -271,7 +280,7 @@ impl Shard {
                 }
             }
             round.feed += 1;
-            round.has_begun_feed = false;
+            round.walk = None;
             if !self.sending.ready.is_empty() {
                 return None;
             }
@@ -406,7 +415,7 @@ impl Shard {
         let mut last = Sequence(block.first().0 + (frame + progress.whole_count) as u64 - 1);
         if progress.cut_bytes > 0 {
             let cut = &block.frame(frame + progress.whole_count)[progress.cut_bytes..];
-            let mut tail = self.sending.spare_tails.pop().unwrap_or_default();
+            let mut tail = self.sending.spare_tail();
             tail.extend_from_slice(cut);
             self.viewers.at_mut(viewer).expect("was offered bytes").tail = tail;
             last.0 += 1;
@@ -445,8 +454,8 @@ impl Shard {
         }
         let (from, to) = progress.rest;
         if from < to {
-            let mut tail = self.sending.spare_tails.pop().unwrap_or_default();
-            tail.extend_from_slice(&chunk.bytes()[from..to]);
+            let mut tail = self.sending.spare_tail();
+            tail.extend_from_slice(&self.sending.chunk.bytes()[from..to]);
             place.tail = tail;
         }
     }

@@ -26,6 +26,8 @@ pub struct Feed {
     pub subscribers: Vec<Subscriber>,
     /// When the last viewer left.
     pub idle_since_ms: u64,
+    /// It is in the shard's list of those that the next round visits.
+    pub is_dirty: bool,
     board: Board,
     window: VecDeque<Kept>,
     window_bytes: usize,
@@ -101,6 +103,7 @@ impl Feed {
             waiting: Vec::new(),
             subscribers: Vec::new(),
             idle_since_ms: 0,
+            is_dirty: false,
             board: Board::default(),
             window: VecDeque::new(),
             window_bytes: 0,
@@ -138,9 +141,9 @@ impl Feed {
         }
     }
 
-    /// True when the next round has something to integrate.
+    /// True when there is something to integrate.
     #[must_use]
-    pub const fn is_dirty(&self) -> bool {
+    pub const fn has_pending(&self) -> bool {
         !self.pending.is_empty()
     }
 

@@ -14,6 +14,7 @@ const LONGITUDE: &[u8] = br#","lon":"#;
 const TIMESTAMP: &[u8] = br#","ts":"#;
 const SPEED: &[u8] = br#","speed":"#;
 const COURSE: &[u8] = br#","course":"#;
+const CLOSING: &[u8] = b"}";
 
 /// FIN and opcode text.
 const FIRST_BYTE: u8 = 0x81;
@@ -35,7 +36,8 @@ const _: () = assert!(
         + COURSE.len()
         + 4 * NUMBER_TEXT_BYTES
         + INTEGER_TEXT_BYTES
-        < FRAME_BYTES_MAX
+        + CLOSING.len()
+        <= FRAME_BYTES_MAX
 );
 
 /// Everything of a frame's payload that comes before the device id: the same for a whole event.
@@ -70,7 +72,7 @@ pub fn encode(out: &mut Vec<u8>, head: &[u8; HEAD_BYTES], device: &[u8], positio
     write_integer(out, position.timestamp_ms);
     write_optional(out, SPEED, position.speed);
     write_optional(out, COURSE, position.angle);
-    out.push(b'}');
+    out.extend_from_slice(CLOSING);
     let payload_bytes = out.len() - start - HEADER_BYTES;
     if let Ok(short @ 0..=125) = u8::try_from(payload_bytes) {
         // RFC 6455 wants the shortest header; only a device id of a few letters gets here.
@@ -107,29 +109,34 @@ fn write_optional(out: &mut Vec<u8>, name: &[u8], value: f32) {
 /// general way.
 fn write_degrees(out: &mut Vec<u8>, value: f64) {
     const SCALE: f64 = 1e7;
-    let scaled = (value * SCALE).round();
-    #[expect(clippy::float_cmp, reason = "exact equality is the point")]
-    let is_multiple = scaled / SCALE == value;
-    if !is_multiple || scaled.abs() < 10.0 || scaled.abs() > 1e14 {
+    const UNITS_MAX: u64 = 100_000_000_000_000;
+    let scaled = value * SCALE;
+    #[expect(clippy::cast_possible_truncation, reason = "compared with the original below")]
+    let units = (scaled + 0.5_f64.copysign(scaled)) as i64;
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::float_cmp,
+        reason = "exact equality is the point"
+    )]
+    let is_multiple = units as f64 / SCALE == value;
+    let magnitude = units.unsigned_abs();
+    if !is_multiple || !(10..=UNITS_MAX).contains(&magnitude) {
         write_general(out, value);
         return;
     }
-    #[expect(clippy::cast_possible_truncation, reason = "whole and within 1e14")]
-    let units = scaled as i64;
     if units < 0 {
         out.push(b'-');
     }
-    let units = units.unsigned_abs();
-    write_unsigned(out, units / 10_000_000);
-    let mut fraction = units % 10_000_000;
+    write_unsigned(out, magnitude / 10_000_000);
+    let fraction = magnitude % 10_000_000;
     if fraction == 0 {
         return;
     }
     let mut digits = *b".0000000";
-    for place in digits[1..].iter_mut().rev() {
-        *place = digit(fraction);
-        fraction /= 10;
-    }
+    digits[1] = digit(fraction / 1_000_000);
+    digits[2..4].copy_from_slice(pair(fraction / 10_000));
+    digits[4..6].copy_from_slice(pair(fraction / 100));
+    digits[6..8].copy_from_slice(pair(fraction));
     let end = digits.iter().rposition(|&digit| digit != b'0').expect("the point is not a zero");
     out.extend_from_slice(&digits[..=end]);
 }
@@ -164,17 +171,37 @@ fn write_integer(out: &mut Vec<u8>, value: i64) {
 }
 
 fn write_unsigned(out: &mut Vec<u8>, mut value: u64) {
-    let mut digits = [b'0'; INTEGER_TEXT_BYTES];
+    let mut digits = [0; INTEGER_TEXT_BYTES];
     let mut at = digits.len();
-    loop {
+    while value >= 10 {
+        at -= 2;
+        digits[at..at + 2].copy_from_slice(pair(value));
+        value /= 100;
+    }
+    // The pair above may have been all there was; a lone 0 is all there is.
+    if value > 0 || at == digits.len() {
         at -= 1;
         digits[at] = digit(value);
-        value /= 10;
-        if value == 0 {
-            break;
-        }
     }
     out.extend_from_slice(&digits[at..]);
+}
+
+/// `00` to `99`: two digits for one division.
+static PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[b'0'; 2]; 100];
+    let mut at = 0;
+    let mut text = 0;
+    while at < pairs.len() {
+        pairs[at] = [digit(text / 10), digit(text)];
+        at += 1;
+        text += 1;
+    }
+    pairs
+};
+
+/// The last two digits.
+fn pair(value: u64) -> &'static [u8; 2] {
+    &PAIRS[(value % 100) as usize]
 }
 
 const fn digit(value: u64) -> u8 {
@@ -183,7 +210,7 @@ const fn digit(value: u64) -> u8 {
 
 #[cfg(test)]
 mod tests {
-    use super::{encode, entry, head, write_degrees, write_small};
+    use super::{encode, entry, head, write_degrees, write_general, write_integer, write_small};
     use crate::id::{DeviceIndex, EventId};
     use crate::position::{Codec, Position};
 
@@ -230,6 +257,54 @@ mod tests {
             "1",
             r#"{"type":"position","topic":"event:00000000-0000-0000-0000-000000000007","deviceId":"1","lat":0,"lon":180,"ts":1780733730000}"#,
         );
+    }
+
+    #[test]
+    fn degrees_read_the_same_on_both_paths() {
+        let mut state = 7_u64;
+        for _ in 0..200_000 {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            // Of all magnitudes, so that short texts and long ones come.
+            let units = (state >> 20) >> (state % 44);
+            #[expect(clippy::cast_precision_loss, reason = "below 2^44")]
+            let value = units as f64 / if state & 64 == 0 { 1e7 } else { -1e7 };
+            let (mut fast, mut general) = (Vec::new(), Vec::new());
+            write_degrees(&mut fast, value);
+            write_general(&mut general, value);
+            assert_eq!(fast, general, "{value:e}");
+        }
+    }
+
+    #[test]
+    fn integers_have_no_zeros_in_front() {
+        fn check(value: i64) {
+            let mut out = Vec::new();
+            write_integer(&mut out, value);
+            assert_eq!(String::from_utf8(out).unwrap(), value.to_string());
+        }
+        check(i64::MIN);
+        check(i64::MAX);
+        for digits in 0..19 {
+            let power = 10_i64.pow(digits);
+            for value in [power - 1, power, power + 1, 9 * power, -power] {
+                check(value);
+            }
+        }
+    }
+
+    #[test]
+    fn a_usual_frame_fits_the_room_that_tables_are_planned_with() {
+        let longest = Position {
+            latitude: -89.123_456_7,
+            longitude: -179.123_456_7,
+            speed: 255.0,
+            angle: 359.0,
+            ..position()
+        };
+        let mut out = Vec::new();
+        encode(&mut out, &head(EventId(7)), b"356307042441013", &longest);
+        assert_eq!(out.len(), 186);
+        assert!(out.len() <= crate::limits::FRAME_BYTES_TYPICAL);
     }
 
     #[test]

@@ -142,8 +142,9 @@ pub const SLOTS_MAX: usize = 262_144;
 /// Longest frame: head, escaped device id, four numbers, one integer. Asserted in frame.rs.
 pub const FRAME_BYTES_MAX: usize = 768;
 
-/// The frame of a 15-digit IMEI with 7 decimals is 170 bytes or less; what tables are planned with.
-pub const FRAME_BYTES_TYPICAL: usize = 176;
+/// The frame of a 15-digit IMEI with 7 decimals is 186 bytes or less; what tables are planned with.
+/// A longer one makes an event's table of frames grow once, in the middle of a round.
+pub const FRAME_BYTES_TYPICAL: usize = 192;
 
 /// A block that reaches this is sealed at once and another begun. 1 MiB is 6,000 frames: five times
 /// what the busiest planned event gathers in one flush.
@@ -152,6 +153,10 @@ pub const BLOCK_BYTES_MAX: usize = 1024 * 1024;
 /// How many bytes of past blocks a feed keeps for viewers that lag. Larger costs memory per event
 /// and shard and shows a lagging viewer older film; smaller conflates a viewer for a hiccup.
 pub const FEED_WINDOW_BYTES_MAX: usize = 256 * 1024;
+
+/// Bytes of updates that wait in a feed for the next round. A longer round does not wait for its end
+/// to take more in; its viewers then get two blocks instead of one.
+pub const FEED_PENDING_BYTES_MAX: usize = 1024 * 1024;
 
 /// How old a block of the window may grow. A viewer further behind is conflated: fresh beats
 /// complete.

@@ -3,10 +3,13 @@
 //! Each place counts how often it was given away, so that an answer meant for the one who left does
 //! not reach the one who came.
 
-/// Places for `T`, found by index in one step.
+/// Places for `T`, found by index in two steps.
+///
+/// They lie in chunks that never move: a table of 100,000 viewers grows without copying them, and
+/// without the half-empty room that a doubling list would hold.
 #[derive(Debug)]
 pub struct Table<T> {
-    places: Vec<Place<T>>,
+    chunks: Vec<Vec<Place<T>>>,
     free: Vec<u32>,
 }
 
@@ -16,9 +19,13 @@ struct Place<T> {
     held: Option<T>,
 }
 
+/// Places of one chunk, as a power of two. 64 places of a viewer are 14 KiB.
+const CHUNK_SHIFT: u32 = 6;
+const CHUNK_PLACES: usize = 1 << CHUNK_SHIFT;
+
 impl<T> Default for Table<T> {
     fn default() -> Self {
-        Self { places: Vec::new(), free: Vec::new() }
+        Self { chunks: Vec::new(), free: Vec::new() }
     }
 }
 
@@ -26,17 +33,26 @@ impl<T> Table<T> {
     /// Puts `held` at a free place and says where.
     pub fn insert(&mut self, held: T) -> u32 {
         if let Some(index) = self.free.pop() {
-            self.places[index as usize].held = Some(held);
+            self.place_mut(index).expect("free places exist").held = Some(held);
             return index;
         }
-        let index = u32::try_from(self.places.len()).expect("tables are bounded far below 2^32");
-        self.places.push(Place { generation: 0, held: Some(held) });
+        let index = self.places();
+        match self.chunks.last_mut() {
+            Some(chunk) if chunk.len() < CHUNK_PLACES => {
+                chunk.push(Place { generation: 0, held: Some(held) });
+            }
+            _ => {
+                let mut chunk = Vec::with_capacity(CHUNK_PLACES);
+                chunk.push(Place { generation: 0, held: Some(held) });
+                self.chunks.push(chunk);
+            }
+        }
         index
     }
 
     /// Takes what is at `index`, if anything, and frees the place.
     pub fn remove(&mut self, index: u32) -> Option<T> {
-        let place = self.places.get_mut(index as usize)?;
+        let place = self.place_mut(index)?;
         let held = place.held.take()?;
         place.generation = place.generation.wrapping_add(1);
         self.free.push(index);
@@ -45,37 +61,53 @@ impl<T> Table<T> {
 
     /// What is at `index`.
     #[must_use]
+    #[inline]
     pub fn at(&self, index: u32) -> Option<&T> {
-        self.places.get(index as usize)?.held.as_ref()
+        self.place(index)?.held.as_ref()
     }
 
     /// What is at `index`, to be changed.
     #[must_use]
+    #[inline]
     pub fn at_mut(&mut self, index: u32) -> Option<&mut T> {
-        self.places.get_mut(index as usize)?.held.as_mut()
+        self.place_mut(index)?.held.as_mut()
     }
 
     /// How often the place was given away before.
     #[must_use]
+    #[inline]
     pub fn generation(&self, index: u32) -> u32 {
-        self.places.get(index as usize).map_or(0, |place| place.generation)
+        self.place(index).map_or(0, |place| place.generation)
     }
 
     /// Number of places, free ones included: the bound of every index.
     #[must_use]
     pub fn places(&self) -> u32 {
-        u32::try_from(self.places.len()).expect("tables are bounded far below 2^32")
+        let full = self.chunks.len().saturating_sub(1) * CHUNK_PLACES;
+        let count = full + self.chunks.last().map_or(0, Vec::len);
+        u32::try_from(count).expect("tables are bounded far below 2^32")
     }
 
     /// Number of things held.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.places.len() - self.free.len()
+        self.places() as usize - self.free.len()
     }
 
     /// Everything held, with its index.
     pub fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
-        (0_u32..).zip(&self.places).filter_map(|(index, place)| Some((index, place.held.as_ref()?)))
+        let places = self.chunks.iter().flatten();
+        (0_u32..).zip(places).filter_map(|(index, place)| Some((index, place.held.as_ref()?)))
+    }
+
+    #[inline]
+    fn place(&self, index: u32) -> Option<&Place<T>> {
+        self.chunks.get((index >> CHUNK_SHIFT) as usize)?.get(index as usize % CHUNK_PLACES)
+    }
+
+    #[inline]
+    fn place_mut(&mut self, index: u32) -> Option<&mut Place<T>> {
+        self.chunks.get_mut((index >> CHUNK_SHIFT) as usize)?.get_mut(index as usize % CHUNK_PLACES)
     }
 }
 

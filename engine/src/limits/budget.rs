@@ -4,8 +4,8 @@
 //! server needs on a good day; the second what hostile or stalled viewers can add at worst.
 
 use super::{
-    BLOCK_BYTES_MAX, DEVICES_MAX, EVENTS_MAX, FEED_WINDOW_BYTES_MAX, FEEDS_MAX,
-    FRAME_BYTES_TYPICAL, LAP_CHUNK_BYTES, LAP_REST_BYTES_MAX, READER_HEAP_BYTES_MAX,
+    BLOCK_BYTES_MAX, DEVICES_MAX, EVENTS_MAX, FEED_PENDING_BYTES_MAX, FEED_WINDOW_BYTES_MAX,
+    FEEDS_MAX, FRAME_BYTES_TYPICAL, LAP_CHUNK_BYTES, LAP_REST_BYTES_MAX, READER_HEAP_BYTES_MAX,
     REPLIES_WAITING_MAX, REPLY_BYTES_MAX, SLOTS_MAX, SNAPSHOT_BYTES_MAX, VIEWERS_MAX,
 };
 use crate::feed::Subscriber;
@@ -62,7 +62,7 @@ const REPLY_PLACE_BYTES: usize = 40;
 
 /// The memory of a server of `shard_count` shards with every limit reached.
 #[must_use]
-pub const fn memory_budget(shard_count: usize) -> [BudgetLine; 14] {
+pub const fn memory_budget(shard_count: usize) -> [BudgetLine; 15] {
     let viewers = VIEWERS_MAX;
     let replies = REPLIES_WAITING_MAX + super::MESSAGE_RATE.burst as usize;
     [
@@ -81,7 +81,12 @@ pub const fn memory_budget(shard_count: usize) -> [BudgetLine; 14] {
             shard_count * FEEDS_MAX,
             FEED_WINDOW_BYTES_MAX,
         ),
-        need("a block being built or merged, per shard", 2 * shard_count, BLOCK_BYTES_MAX),
+        need("a block being built, one being joined, per shard", 2 * shard_count, BLOCK_BYTES_MAX),
+        worst(
+            "updates that wait for a long round, per shard and feed",
+            shard_count * FEEDS_MAX,
+            FEED_PENDING_BYTES_MAX,
+        ),
         need("snapshots being downloaded, per shard", shard_count, SNAPSHOT_BYTES_MAX),
         need("the chunk of a lap, per shard", shard_count, LAP_CHUNK_BYTES + LAP_REST_BYTES_MAX),
         worst("viewers catching up", viewers, size_of::<Laps>() + 8),

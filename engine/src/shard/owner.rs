@@ -6,7 +6,7 @@ use super::{PeerMessage, Shard, Withdrawal};
 use crate::event::{Event, FeedUpdate};
 use crate::feed::Feed;
 use crate::id::{EventId, ShardIndex};
-use crate::limits::{BLOCK_BYTES_MAX, FEEDS_MAX};
+use crate::limits::{BLOCK_BYTES_MAX, FEED_PENDING_BYTES_MAX, FEEDS_MAX};
 use crate::roster::Roster;
 use crate::route::{Routed, owner};
 
@@ -101,10 +101,12 @@ impl Shard {
                 if let Some(&index) = self.feed_by_id.get(&event)
                     && let Some(feed) = self.feeds.at_mut(index)
                 {
-                    let was_dirty = feed.is_dirty();
                     feed.handle_update(update);
-                    if !was_dirty && feed.is_dirty() {
+                    if feed.has_pending() && !std::mem::replace(&mut feed.is_dirty, true) {
                         self.dirty_feeds.push(index);
+                    }
+                    if feed.pending_bytes() >= FEED_PENDING_BYTES_MAX {
+                        self.integrate(index);
                     }
                 }
             }
@@ -138,6 +140,15 @@ impl Shard {
         let join = PeerMessage::Join(event, self.config.index);
         self.tell(owner(event, self.config.shard_count), join);
         index
+    }
+
+    /// Makes what waited in a feed visible; the viewers get it in this round or the next.
+    pub(super) fn integrate(&mut self, index: u32) {
+        let now_ms = self.now.monotonic_ms();
+        if let Some(feed) = self.feeds.at_mut(index) {
+            let frame_count = feed.integrate(&mut self.pool, now_ms);
+            self.ledger.due += frame_count * feed.subscribers.len() as u64;
+        }
     }
 
     /// Gives up a feed that nobody has watched for a while.

@@ -1,5 +1,6 @@
 //! What viewers ask of the shard, and the replies they are owed: one each, in order.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 
 use super::{GoneReason, Question, Shard};
@@ -251,7 +252,11 @@ impl Shard {
     pub(super) fn advance_line(&mut self, index: u32) {
         loop {
             let Some(viewer) = self.viewers.at_mut(index) else { return };
-            let Some(first) = viewer.line.pop_front() else { return };
+            let Some(first) = viewer.line.pop_front() else {
+                // An idle viewer holds no room for requests.
+                viewer.line = VecDeque::new();
+                return;
+            };
             match first {
                 Waiting::Subscribe { event, id, answer: Answer::Known(decision) } => {
                     let done = self.decide(index, event, id.as_ref(), decision);

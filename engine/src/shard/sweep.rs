@@ -51,12 +51,11 @@ impl Shard {
             return;
         }
         self.flush_events();
-        let now_ms = self.now.monotonic_ms();
         for at in 0..self.dirty_feeds.len() {
-            let index = self.dirty_feeds[at];
-            let Some(feed) = self.feeds.at_mut(index) else { continue };
-            let frame_count = feed.integrate(&mut self.pool, now_ms);
-            self.ledger.due += frame_count * feed.subscribers.len() as u64;
+            self.integrate(self.dirty_feeds[at]);
+            if let Some(feed) = self.feeds.at_mut(self.dirty_feeds[at]) {
+                feed.is_dirty = false;
+            }
         }
         self.sending.begin(&mut self.dirty_feeds, self.now);
         self.retry_deferred();

@@ -80,7 +80,7 @@ fn the_engine_forbids_unsafe_code() {
 fn unsafe_code_stands_only_where_it_was_audited() {
     let examples: &[Example<'_>] = &[
         ("server/src/a.rs", "\nunsafe { b() }", &[2]),
-        ("tests/src/counting.rs", "unsafe { b() }", &[]),
+        ("bench/src/counting.rs", "unsafe { b() }", &[]),
         ("server/src/a.rs", "// unsafe\n#![forbid(unsafe_code)]", &[]),
     ];
     check(sources::unsafe_is_only_where_it_was_audited, examples);

@@ -90,7 +90,7 @@ fn check(base: u64, ops: &[Op]) {
     let mut feed = Feed::new(EventId(1));
     let mut pool = BlockPool::default();
     feed.handle_update(FeedUpdate::Amend(Arc::from([])));
-    assert!(!feed.is_dirty(), "what comes before the baseline is for somebody else");
+    assert!(!feed.has_pending(), "what comes before the baseline is for somebody else");
     let empty = Baseline { last: Sequence(base), frames: Block::default(), fallbacks: Vec::new() };
     feed.handle_baseline(&empty);
     let mut model = Model { base, frames: Vec::new(), visible: 0, amended: Vec::new() };

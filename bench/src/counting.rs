@@ -23,6 +23,7 @@ pub struct Allocations {
 thread_local! {
     // Constant and without destructor: reading it allocates nothing, at any time of a thread's life.
     static SEEN: Cell<Allocations> = const { Cell::new(Allocations { count: 0, bytes: 0 }) };
+    static HELD_BYTES: Cell<i64> = const { Cell::new(0) };
 }
 
 /// Does the work, and says what it gave and what it allocated.
@@ -40,6 +41,21 @@ pub fn allocations_during<T>(work: impl FnOnce() -> T) -> (T, Allocations) {
     (result, Allocations { count, bytes: after.bytes - before.bytes })
 }
 
+/// Does the work, and says what it gave and how many bytes it left allocated.
+///
+/// # Panics
+/// When the binary did not install [`CountingAllocator`].
+pub fn held_bytes_during<T>(work: impl FnOnce() -> T) -> (T, i64) {
+    let before = HELD_BYTES.get();
+    let (result, _) = allocations_during(work);
+    (result, HELD_BYTES.get() - before)
+}
+
+fn hold(taken: usize, freed: usize) {
+    let bytes = |size: usize| i64::try_from(size).unwrap_or(i64::MAX);
+    HELD_BYTES.set(HELD_BYTES.get() + bytes(taken) - bytes(freed));
+}
+
 fn note(bytes: usize) {
     let seen = SEEN.get();
     SEEN.set(Allocations { count: seen.count + 1, bytes: seen.bytes + bytes as u64 });
@@ -51,23 +67,27 @@ fn note(bytes: usize) {
 unsafe impl GlobalAlloc for CountingAllocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         note(layout.size());
+        hold(layout.size(), 0);
         // SAFETY: the caller keeps the contract of this method, which is that of the called one.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         note(layout.size());
+        hold(layout.size(), 0);
         // SAFETY: as above.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         note(size);
+        hold(size, layout.size());
         // SAFETY: as above.
         unsafe { System.realloc(block, layout, size) }
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        hold(0, layout.size());
         // SAFETY: as above.
         unsafe { System.dealloc(block, layout) }
     }
