@@ -232,7 +232,8 @@ impl Watch {
     fn close(&mut self, payload: &[u8]) -> Result<Reaction, Violation> {
         let code = payload.first_chunk::<2>().map(|bytes| u16::from_be_bytes(*bytes));
         if code == Some(requests::POLICY) && self.may_overflow() {
-            self.begin_close(code, self.message_ms, 0);
+            // Which of several causes came first cannot be seen from here either.
+            self.closing = Some(Closing { code, since_ms: self.message_ms, offset: 0 });
         }
         let Some(expected) = self.closing else {
             return Err(Violation::new(Class::Order, &format!("a close {code:?} without a cause")));

@@ -8,6 +8,10 @@ use super::{Class, Summary, Verdict, ensure};
 /// Rounds of turns after which a world without news must be at rest.
 const ROUNDS_MAX: usize = 400;
 
+/// Turns without news, 10 ms apart, after which nothing is expected any more: a round may rest for
+/// 20 ms after one that ended without a send.
+const QUIET_ROUNDS: usize = 5;
+
 impl World {
     /// Everything arrives, everyone reads, and then it is checked that nothing is missing.
     pub(super) fn settle(&mut self) -> Verdict {
@@ -20,7 +24,7 @@ impl World {
             }
             let is_quiet = before == (self.summary.hash, 0) && self.moving() == 0;
             quiet_rounds = if is_quiet { quiet_rounds + 1 } else { 0 };
-            if quiet_rounds == 3 {
+            if quiet_rounds == QUIET_ROUNDS {
                 return self.check_rest();
             }
         }
