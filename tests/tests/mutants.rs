@@ -6,6 +6,9 @@
 //! other; while one runs, the next is built. A text that is no longer found exactly once is a failure
 //! too, so that no mutant dies unnoticed.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::print_stdout, reason = "what noticed each mutant is worth reading")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -36,12 +39,16 @@ fn every_mutant_of_the_engine_is_noticed_and_the_engine_itself_is_not() {
         let runner = scope.spawn(move || {
             runs.iter().filter_map(|(name, program)| judge(&name, &program)).collect::<Vec<_>>()
         });
-        built.send(("none".to_owned(), work.build("none"))).expect("the runner waits");
+        built
+            .send(("none".to_owned(), work.build("none")))
+            .expect("the runner goes on as long as something is built");
         for mutant in &mutants {
             let file = work.folder.join(&mutant.file);
             let original = fs::read_to_string(&file).unwrap();
             fs::write(&file, mutant.patched(&work.folder)).unwrap();
-            built.send((mutant.name.clone(), work.build(&mutant.name))).expect("the runner waits");
+            built
+                .send((mutant.name.clone(), work.build(&mutant.name)))
+                .expect("the runner goes on as long as something is built");
             fs::write(&file, original).unwrap();
         }
         drop(built);

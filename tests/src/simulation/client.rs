@@ -12,31 +12,31 @@ use super::speech::Speech;
 use super::wire::{self, Frame};
 use super::{Class, Verdict, Violation};
 
-/// Most bytes that may be kept for a viewer behind a frame that was cut.
+/// Most bytes that may be kept for a viewer behind a send that was cut.
 const KEPT_BYTES: u64 = 2048;
 /// So many frames may be among them; they count as delivered.
 const KEPT_FRAMES: u64 = KEPT_BYTES / 150;
 
 /// How a viewer behaves, for its whole life.
 #[derive(Clone, Copy, Debug)]
-pub struct Manner {
+pub(crate) struct Manner {
     /// The kernel takes everything at once.
-    pub is_fast: bool,
+    pub(crate) is_fast: bool,
     /// Bytes the kernel holds for a slow one.
-    pub room_bytes: usize,
+    pub(crate) room_bytes: usize,
     /// Bytes a slow one reads at a time, at most.
-    pub read_bytes_max: usize,
+    pub(crate) read_bytes_max: usize,
     /// It never answers a ping.
-    pub is_mute: bool,
+    pub(crate) is_mute: bool,
     /// It never answers a close.
-    pub ignores_close: bool,
+    pub(crate) ignores_close: bool,
     /// It gives every request an id.
-    pub gives_ids: bool,
+    pub(crate) gives_ids: bool,
 }
 
 impl Manner {
     /// A viewer of some kind.
-    pub fn draw(random: &mut Random) -> Self {
+    pub(crate) fn draw(random: &mut Random) -> Self {
         let is_fast = random.permille(450);
         let room_bytes = match random.below(4) {
             0 => random.between(1, 60),
@@ -56,7 +56,7 @@ impl Manner {
 
     /// A viewer without any trouble.
     #[must_use]
-    pub const fn model() -> Self {
+    pub(crate) const fn model() -> Self {
         Self {
             is_fast: true,
             room_bytes: 0,
@@ -70,27 +70,27 @@ impl Manner {
 
 /// See the module.
 #[derive(Debug)]
-pub struct Client {
+pub(crate) struct Client {
     /// Whose it is.
-    pub shard: usize,
+    pub(crate) shard: usize,
     /// Its name there.
-    pub id: ViewerId,
+    pub(crate) id: ViewerId,
     /// False once it has gone, by whatever way.
-    pub is_there: bool,
+    pub(crate) is_there: bool,
     /// The server was told, or has said, that the connection is broken.
-    pub is_broken: bool,
+    pub(crate) is_broken: bool,
     /// How it behaves.
-    pub manner: Manner,
+    pub(crate) manner: Manner,
     /// What it has to say.
-    pub speech: Speech,
+    pub(crate) speech: Speech,
     /// Judges what it is sent.
-    pub watch: Watch,
+    pub(crate) watch: Watch,
     /// It does not read.
-    pub is_stalled: bool,
+    pub(crate) is_stalled: bool,
     /// The server does not want its bytes until it says so.
-    pub is_paused: bool,
+    pub(crate) is_paused: bool,
     /// The kernel has told the server that it is full.
-    pub is_blocked: bool,
+    pub(crate) is_blocked: bool,
     /// Bytes in the kernel.
     fill_bytes: usize,
     /// Bytes the kernel has taken so far.
@@ -105,7 +105,7 @@ pub struct Client {
 impl Client {
     /// A viewer the server has just let in.
     #[must_use]
-    pub fn new(shard: usize, id: ViewerId, manner: Manner, watch: Watch) -> Self {
+    pub(crate) fn new(shard: usize, id: ViewerId, manner: Manner, watch: Watch) -> Self {
         Self {
             shard,
             id,
@@ -128,25 +128,25 @@ impl Client {
 
     /// Bytes the kernel has taken so far.
     #[must_use]
-    pub const fn taken(&self) -> u64 {
+    pub(crate) const fn taken(&self) -> u64 {
         self.taken
     }
 
-    /// Where frames of a topic that ends now must have begun. Behind a frame that was cut, a little
-    /// of the same moment may be on its way already.
+    /// Where frames of a topic that ends now must have begun. A slow viewer who was sent a part of
+    /// something may have a little more of the same moment on its way already.
     #[must_use]
-    pub const fn end(&self) -> u64 {
-        self.taken + if self.rest.is_empty() { 0 } else { KEPT_BYTES }
+    pub(crate) const fn end(&self) -> u64 {
+        self.taken + if self.manner.is_fast { 0 } else { KEPT_BYTES }
     }
 
     /// It is no more; a frame may be left cut.
-    pub fn leave(&mut self) {
+    pub(crate) fn leave(&mut self) {
         self.is_there = false;
-        self.watch.gone(&self.rest, KEPT_FRAMES);
+        self.watch.gone(&self.rest, if self.manner.is_fast { 0 } else { KEPT_FRAMES });
     }
 
     /// The kernel is offered bytes.
-    pub fn offer(&mut self, bytes: &[u8], random: &mut Random) -> Sent {
+    pub(crate) fn offer(&mut self, bytes: &[u8], random: &mut Random) -> Sent {
         if self.manner.is_fast {
             return Sent::All;
         }
@@ -163,7 +163,7 @@ impl Client {
     ///
     /// # Errors
     /// When they break a promise.
-    pub fn take(&mut self, model: &Model, bytes: &[u8], now_ms: u64) -> Verdict {
+    pub(crate) fn take(&mut self, model: &Model, bytes: &[u8], now_ms: u64) -> Verdict {
         self.taken += bytes.len() as u64;
         if !self.manner.is_fast {
             self.fill_bytes += bytes.len();
@@ -187,7 +187,7 @@ impl Client {
 
     /// The viewer's program reads up to `bytes` and answers what it read. Says whether the kernel
     /// has room again after it was full.
-    pub fn read(&mut self, bytes: usize, random: &mut Random) -> bool {
+    pub(crate) fn read(&mut self, bytes: usize, random: &mut Random) -> bool {
         self.fill_bytes -= bytes.min(self.fill_bytes);
         let read = self.taken - self.fill_bytes as u64;
         while let Some(&(offset, reaction)) = self.reactions.front()

@@ -28,6 +28,8 @@ struct Reader {
     rest: Vec<u8>,
     /// By device: when its newest position came.
     fresh_ms: Vec<u64>,
+    /// By device: the newest device time that came.
+    newest_ms: Vec<i64>,
     frame_bytes: usize,
     frame_count: u64,
 }
@@ -35,7 +37,7 @@ struct Reader {
 /// Lives through the world of one seed.
 pub(super) fn run(seed: u64) -> Result<Summary, Violation> {
     let mut random = Random::new(seed);
-    let device_count = random.between(20, 300);
+    let device_count = if random.permille(100) { 2000 } else { random.between(20, 300) };
     let id = EventId(u128::from(random.bits()));
     let names: Vec<String> = (0..device_count).map(|at| format!("35630704244{at:04}")).collect();
     let rows: Vec<_> = names.iter().map(|n| Registration { device_id: n, event: id }).collect();
@@ -51,6 +53,7 @@ pub(super) fn run(seed: u64) -> Result<Summary, Violation> {
         is_blocked: false,
         rest: Vec::new(),
         fresh_ms: vec![0; device_count],
+        newest_ms: vec![0; device_count],
         frame_bytes: 176,
         frame_count: 0,
     };
@@ -151,14 +154,14 @@ impl Reader {
             {
                 self.frame_bytes = length;
                 self.frame_count += 1;
-                let digits = text[wire::POSITION.len() + 37..].split(|&byte| byte == b'"').nth(3);
-                let digits = digits.and_then(<[u8]>::last_chunk::<4>).map_or(&[][..], |d| &d[..]);
-                let device = std::str::from_utf8(digits).ok().and_then(|d| d.parse::<usize>().ok());
-                let device = device.filter(|&device| device < self.fresh_ms.len());
-                let Some(device) = device else {
-                    return Err(Violation::new(Class::Foreign, "a device that is not there"));
-                };
+                let (device, timestamp_ms) = read(text)
+                    .filter(|(device, _)| *device < self.fresh_ms.len())
+                    .ok_or_else(|| Violation::new(Class::Foreign, "no device of this world"))?;
                 self.fresh_ms[device] = now_ms;
+                let before_ms = std::mem::replace(&mut self.newest_ms[device], timestamp_ms);
+                ensure(before_ms < timestamp_ms, Class::Backward, || {
+                    format!("device {device}: {timestamp_ms} after {before_ms}")
+                })?;
             }
             used += length;
         }
@@ -182,4 +185,14 @@ impl Reader {
             format!("device {device} is {stale_ms} ms old, {allowed_ms} are allowed")
         })
     }
+}
+
+/// The device and the device time of a position.
+fn read(text: &[u8]) -> Option<(usize, i64)> {
+    let device = text[wire::POSITION.len() + 37..].split(|&byte| byte == b'"').nth(3)?;
+    let device = std::str::from_utf8(device.last_chunk::<4>()?).ok()?.parse().ok()?;
+    let key = br#","ts":"#;
+    let at = text.windows(key.len()).position(|window| window == key)?;
+    let digits = text[at + key.len()..].split(|byte| !byte.is_ascii_digit()).next()?;
+    Some((device, std::str::from_utf8(digits).ok()?.parse().ok()?))
 }

@@ -7,103 +7,103 @@ use super::random::{fold, mix};
 use super::{Class, Violation, small};
 
 /// "There is none", for indices into the lists of a model.
-pub const NONE: u32 = u32::MAX;
+pub(crate) const NONE: u32 = u32::MAX;
 
 /// One fix that a device sent, with the only text it may ever have.
 #[derive(Clone, Copy, Debug)]
-pub struct Record {
+pub(crate) struct Record {
     /// Who.
-    pub device: u32,
+    pub(crate) device: u32,
     /// Device time.
-    pub timestamp_ms: i64,
+    pub(crate) timestamp_ms: i64,
     /// No satellites and exactly (0, 0).
-    pub is_without_fix: bool,
+    pub(crate) is_without_fix: bool,
     text: (u32, u32),
     key: u64,
 }
 
 /// What became of the fixes a shard judged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
+pub(crate) struct Tally {
     /// Shown.
-    pub accepted: u64,
+    pub(crate) accepted: u64,
     /// Older than the newest.
-    pub late: u64,
+    pub(crate) late: u64,
     /// As old as the newest.
-    pub duplicate: u64,
+    pub(crate) duplicate: u64,
     /// From beyond the tolerance.
-    pub future: u64,
+    pub(crate) future: u64,
     /// Without a fix.
-    pub without_fix: u64,
+    pub(crate) without_fix: u64,
 }
 
 /// One accepted fix of an event, in order.
 #[derive(Clone, Copy, Debug)]
-pub struct Accepted {
+pub(crate) struct Accepted {
     /// The fix.
-    pub record: u32,
+    pub(crate) record: u32,
     /// Who.
-    pub device: u32,
+    pub(crate) device: u32,
     /// The accepted fix before it of the same device.
-    pub previous: u32,
+    pub(crate) previous: u32,
 }
 
 /// One picture of an event.
 #[derive(Clone, Copy, Debug)]
-pub struct Version {
+pub(crate) struct Version {
     /// Of everything shown.
-    pub hash: u64,
+    pub(crate) hash: u64,
     /// Fixes accepted so far.
-    pub accepted_count: u32,
+    pub(crate) accepted_count: u32,
     /// It came about without a new fix.
-    pub is_amendment: bool,
+    pub(crate) is_amendment: bool,
 }
 
 /// One device in one event.
 #[derive(Clone, Copy, Debug)]
-pub struct Seat {
+pub(crate) struct Seat {
     /// Registered now.
-    pub is_seated: bool,
+    pub(crate) is_seated: bool,
     /// Newest device time ever accepted.
-    pub high_water_ms: i64,
+    pub(crate) high_water_ms: i64,
     /// The newest accepted fix, as its place in the list.
-    pub newest: u32,
+    pub(crate) newest: u32,
     /// What snapshots show, as a record.
-    pub shown: u32,
+    pub(crate) shown: u32,
     /// How often something shown was taken away.
-    pub amendment_count: u32,
+    pub(crate) amendment_count: u32,
 }
 
 /// One event.
 #[derive(Debug)]
-pub struct EventModel {
+pub(crate) struct EventModel {
     /// The uuid in its canonical text.
-    pub uuid: [u8; 36],
+    pub(crate) uuid: [u8; 36],
     /// By device.
-    pub seats: Vec<Seat>,
+    pub(crate) seats: Vec<Seat>,
     /// What viewers who keep up get, in order.
-    pub accepted: Vec<Accepted>,
+    pub(crate) accepted: Vec<Accepted>,
     /// Every picture, the first of nothing.
-    pub versions: Vec<Version>,
+    pub(crate) versions: Vec<Version>,
     /// No snapshot may be older than this one.
-    pub settled_version: usize,
+    pub(crate) settled_version: usize,
     /// Records that were shown only after another was withdrawn.
-    pub fallbacks: Vec<u32>,
+    pub(crate) fallbacks: Vec<u32>,
 }
 
 /// See the module.
 #[derive(Debug, Default)]
-pub struct Model {
+pub(crate) struct Model {
     /// Every fix ever sent.
-    pub records: Vec<Record>,
+    pub(crate) records: Vec<Record>,
     /// The events, registered or not.
-    pub events: Vec<EventModel>,
+    pub(crate) events: Vec<EventModel>,
     texts: Vec<u8>,
 }
 
 impl Model {
     /// An event that shows nothing.
-    pub fn add_event(&mut self, uuid: [u8; 36], device_count: usize) {
+    pub(crate) fn add_event(&mut self, uuid: [u8; 36], device_count: usize) {
         let seat = Seat {
             is_seated: false,
             high_water_ms: i64::MIN,
@@ -122,7 +122,7 @@ impl Model {
     }
 
     /// A fix with its text, which `write` appends: from `"deviceId"` to the closing brace.
-    pub fn add_record(
+    pub(crate) fn add_record(
         &mut self,
         device: u32,
         timestamp_ms: i64,
@@ -140,14 +140,14 @@ impl Model {
 
     /// The text of a record.
     #[must_use]
-    pub fn text(&self, record: u32) -> &[u8] {
+    pub(crate) fn text(&self, record: u32) -> &[u8] {
         let (start, end) = self.records[record as usize].text;
         &self.texts[start as usize..end as usize]
     }
 
     /// What a record adds to the hash of a picture.
     #[must_use]
-    pub fn key(&self, record: u32) -> u64 {
+    pub(crate) fn key(&self, record: u32) -> u64 {
         self.records[record as usize].key
     }
 
@@ -155,7 +155,7 @@ impl Model {
     ///
     /// # Errors
     /// When there is none.
-    pub fn event_of(&self, uuid: &[u8]) -> Result<usize, Violation> {
+    pub(crate) fn event_of(&self, uuid: &[u8]) -> Result<usize, Violation> {
         let event = self.events.iter().position(|event| event.uuid == uuid);
         event.ok_or_else(|| Violation::new(Class::Foreign, "a topic that nobody named"))
     }
@@ -163,7 +163,7 @@ impl Model {
     /// The place in the list of accepted fixes of the one with exactly this text, looked for from
     /// the newest of its device back.
     #[must_use]
-    pub fn find_accepted(&self, event: usize, device: u32, text: &[u8]) -> Option<u32> {
+    pub(crate) fn find_accepted(&self, event: usize, device: u32, text: &[u8]) -> Option<u32> {
         let event = &self.events[event];
         let mut at = event.seats[device as usize].newest;
         while let Some(accepted) = event.accepted.get(at as usize) {
@@ -176,7 +176,7 @@ impl Model {
     }
 
     /// Judges one fix for one event.
-    pub fn offer(&mut self, event: usize, record: u32, ceiling_ms: i64, tally: &mut Tally) {
+    pub(crate) fn offer(&mut self, event: usize, record: u32, ceiling_ms: i64, tally: &mut Tally) {
         let fix = self.records[record as usize];
         let events = &mut self.events[event];
         let seat = &mut events.seats[fix.device as usize];
@@ -199,7 +199,7 @@ impl Model {
     }
 
     /// Operators flag the fix of `faulty_ms`; `good` is the newest that is left, or [`NONE`].
-    pub fn withdraw(&mut self, event: usize, device: u32, faulty_ms: i64, good: u32) {
+    pub(crate) fn withdraw(&mut self, event: usize, device: u32, faulty_ms: i64, good: u32) {
         let shown = self.events[event].seats[device as usize].shown;
         let Some(record) = self.records.get(shown as usize) else { return };
         if record.timestamp_ms != faulty_ms {
@@ -211,7 +211,7 @@ impl Model {
     }
 
     /// A device enters or leaves an event; who leaves is hidden until its next fix.
-    pub fn seat(&mut self, event: usize, device: u32, is_seated: bool) {
+    pub(crate) fn seat(&mut self, event: usize, device: u32, is_seated: bool) {
         let seat = &mut self.events[event].seats[device as usize];
         seat.is_seated = is_seated;
         if !is_seated && seat.shown != NONE {
@@ -239,14 +239,14 @@ impl Model {
 impl EventModel {
     /// The newest picture's place.
     #[must_use]
-    pub const fn version(&self) -> usize {
+    pub(crate) const fn version(&self) -> usize {
         self.versions.len() - 1
     }
 
     /// The fix a viewer must have once it has caught up: the newest accepted one, unless it was
     /// withdrawn or its device has left since.
     #[must_use]
-    pub fn must_have(&self, device: u32) -> Option<u32> {
+    pub(crate) fn must_have(&self, device: u32) -> Option<u32> {
         let seat = &self.seats[device as usize];
         let accepted = self.accepted.get(seat.newest as usize)?;
         (accepted.record == seat.shown).then_some(seat.newest)

@@ -15,20 +15,20 @@ use super::model::Model;
 use super::wire::{self, Frame};
 use super::{Class, Verdict, Violation, ensure};
 
-pub use requests::{Budget, Said};
+pub(crate) use requests::{Budget, Said};
 
 /// When and where in a viewer's byte stream something begins.
 #[derive(Clone, Copy, Debug)]
-pub struct Moment {
+pub(crate) struct Moment {
     /// The shard's clock.
-    pub now_ms: u64,
+    pub(crate) now_ms: u64,
     /// Bytes the kernel had taken before.
-    pub offset: u64,
+    pub(crate) offset: u64,
 }
 
 /// A request that has not been answered on the wire.
 #[derive(Clone, Copy, Debug)]
-pub struct Expect {
+pub(crate) struct Expect {
     pub(super) what: Asked,
     pub(super) id: Option<u32>,
 }
@@ -46,7 +46,7 @@ pub(super) enum Asked {
 
 /// The topic of an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Echo {
+pub(crate) enum Echo {
     /// Left out.
     Nothing,
     /// That of an event.
@@ -83,18 +83,18 @@ pub(super) struct Topic {
 
 /// How the connection ends.
 #[derive(Clone, Copy, Debug)]
-pub struct Closing {
+pub(crate) struct Closing {
     /// The code, or none when a close without one is echoed.
-    pub code: Option<u16>,
+    pub(crate) code: Option<u16>,
     /// Since when the server has to close.
-    pub since_ms: u64,
+    pub(crate) since_ms: u64,
     /// No position begins here or later.
-    pub offset: u64,
+    pub(crate) offset: u64,
 }
 
 /// What the viewer's program has to answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reaction {
+pub(crate) enum Reaction {
     /// A pong.
     Pong,
     /// A close.
@@ -103,20 +103,20 @@ pub enum Reaction {
 
 /// See the module.
 #[derive(Debug)]
-pub struct Watch {
+pub(crate) struct Watch {
     pub(super) topics: Vec<Topic>,
     pub(super) expects: VecDeque<Expect>,
     pub(super) next_ticket: u32,
     /// Half of the answer to a revocation has come: `unsubscribed` of this event is next.
     ending: Option<usize>,
     /// Misses nothing as long as the kernel takes everything at once.
-    pub is_strict: bool,
+    pub(crate) is_strict: bool,
     /// Set when the server has to close.
-    pub closing: Option<Closing>,
+    pub(crate) closing: Option<Closing>,
     /// The server's close has been taken whole by the kernel.
-    pub is_close_seen: bool,
+    pub(crate) is_close_seen: bool,
     /// The viewer's close has been read by the server.
-    pub is_close_heard: bool,
+    pub(crate) is_close_heard: bool,
     /// The reader gave up: nothing is heard any more.
     pub(super) is_deaf: bool,
     pub(super) violation_count: u32,
@@ -126,23 +126,23 @@ pub struct Watch {
     pub(super) pings_heard: u32,
     pub(super) pongs_seen: u32,
     /// When the last message was through.
-    pub message_ms: u64,
+    pub(crate) message_ms: u64,
     /// When the server last got a byte.
-    pub heard_ms: u64,
+    pub(crate) heard_ms: u64,
     /// Frames of positions that were begun, repeats left out.
-    pub frame_count: u64,
+    pub(crate) frame_count: u64,
     /// A frame that was cut when the viewer went, and may have been a position.
-    pub doubt_count: u64,
+    pub(crate) doubt_count: u64,
     /// Frames repeated to break the silence.
-    pub repeat_count: u64,
+    pub(crate) repeat_count: u64,
     /// Snapshots.
-    pub snapshot_count: u64,
+    pub(crate) snapshot_count: u64,
 }
 
 impl Watch {
     /// A viewer who has just come.
     #[must_use]
-    pub fn new(model: &Model, is_strict: bool, now_ms: u64) -> Self {
+    pub(crate) fn new(model: &Model, is_strict: bool, now_ms: u64) -> Self {
         let topic = |at: usize| Topic {
             state: State::Off,
             revoked_at: None,
@@ -181,7 +181,7 @@ impl Watch {
     ///
     /// # Errors
     /// When it breaks a promise.
-    pub fn frame(
+    pub(crate) fn frame(
         &mut self,
         model: &Model,
         frame: Frame<'_>,
@@ -208,15 +208,14 @@ impl Watch {
 
     /// The viewer has gone with `rest` of a frame taken by the kernel, and up to `kept_count` more
     /// frames that were never offered to it.
-    pub fn gone(&mut self, rest: &[u8], kept_count: u64) {
-        if wire::beginning(rest) != wire::Beginning::Other {
-            self.doubt_count += 1 + kept_count;
-        }
+    pub(crate) fn gone(&mut self, rest: &[u8], kept_count: u64) {
+        let is_cut = wire::beginning(rest) != wire::Beginning::Other;
+        self.doubt_count += kept_count + u64::from(is_cut);
     }
 
     /// True when it may be closed for requests that wait, which are not seen from here.
     #[must_use]
-    pub fn may_overflow(&self) -> bool {
+    pub(crate) fn may_overflow(&self) -> bool {
         self.expects.len() >= requests::WAITING_MAX
     }
 
@@ -233,8 +232,7 @@ impl Watch {
     fn close(&mut self, payload: &[u8]) -> Result<Reaction, Violation> {
         let code = payload.first_chunk::<2>().map(|bytes| u16::from_be_bytes(*bytes));
         if code == Some(requests::POLICY) && self.may_overflow() {
-            self.is_close_seen = true;
-            return Ok(Reaction::Close(code));
+            self.begin_close(code, self.message_ms, 0);
         }
         let Some(expected) = self.closing else {
             return Err(Violation::new(Class::Order, &format!("a close {code:?} without a cause")));
@@ -254,7 +252,7 @@ impl Watch {
     ///
     /// # Errors
     /// When something is missing.
-    pub fn settled(&self, model: &Model) -> Verdict {
+    pub(crate) fn settled(&self, model: &Model) -> Verdict {
         if self.closing.is_some() {
             return ensure(self.is_close_seen, Class::Lost, || "a close was never sent".into());
         }
@@ -281,7 +279,7 @@ impl Watch {
 
     /// True when a silent connection is owed a repeat: it watches a topic with a fix to repeat.
     #[must_use]
-    pub fn is_owed_repeat(&self, model: &Model) -> bool {
+    pub(crate) fn is_owed_repeat(&self, model: &Model) -> bool {
         let watched = self.topics.iter().zip(&model.events).filter(|(t, _)| t.state == State::On);
         let mut shown = watched.map(|(_, event)| {
             (0..event.seats.len()).any(|device| event.must_have(super::small(device)).is_some())

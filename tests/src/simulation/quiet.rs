@@ -1,6 +1,7 @@
 //! Rest: when nothing moves any more, everything must be where it belongs.
 
 use super::client::Manner;
+use super::speech::Wish;
 use super::world::World;
 use super::{Class, Summary, Verdict, ensure};
 
@@ -30,6 +31,12 @@ impl World {
     pub(super) fn end(&mut self) -> Verdict {
         self.settle()?;
         self.keep_silence()?;
+        self.probe()?;
+        // A snapshot that was joined for them must not outlive what changes without a frame.
+        for _ in 0..self.random.between(1, 6) {
+            self.withdraw();
+        }
+        self.settle()?;
         self.probe()?;
         self.leave()
     }
@@ -104,7 +111,8 @@ impl World {
             let Some(client) = self.open(at, Manner::model())? else { continue };
             for event in (0..self.event_ids.len()).rev().take(20) {
                 let Self { random, clients, model, .. } = self;
-                clients[client].speech.request(model, event, true, true, random);
+                let wish = Wish { event, is_subscribe: true, gives_id: true };
+                clients[client].speech.request(model, wish, random);
             }
         }
         self.settle()
@@ -135,7 +143,8 @@ impl World {
         ensure(there == 0, Class::Memory, || format!("{there} viewers never went"))?;
         for (at, host) in self.hosts.iter().enumerate() {
             let places = host.places;
-            let bound = 4096 + places * (256 + 32 * 1024 + self.event_ids.len() * 700);
+            // Places of viewers and laps, and one spare tail each.
+            let bound = 4096 + places * (256 + 4096 + self.event_ids.len() * 700);
             let bytes = host.shard.heap_bytes();
             ensure(bytes <= bound, Class::Memory, || format!("shard {at} keeps {bytes} bytes"))?;
         }

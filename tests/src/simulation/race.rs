@@ -10,7 +10,7 @@ use engine::shard::Withdrawal;
 use super::model::NONE;
 use super::random::Random;
 use super::small;
-use super::world::{FromRouter, World};
+use super::world::{FromRouter, Registered, World};
 
 impl World {
     /// Some devices report; the batch leaves for the shards.
@@ -24,7 +24,7 @@ impl World {
             let (position, record) = self.report(device);
             let mut is_orphan = true;
             for event in 0..self.event_ids.len() {
-                if self.registered[event][device] {
+                if self.registered.0[event][device] {
                     is_orphan = false;
                     let owner = self.owner_of(event);
                     routes[owner].push((event, record));
@@ -49,7 +49,7 @@ impl World {
 
     /// The next roster: some come, some leave.
     pub(super) fn change_roster(&mut self) {
-        let mut next = (*self.registered).clone();
+        let mut next = self.registered.0.clone();
         // The last event never has a device.
         let events = next.len() - 1;
         let changes = match self.router.roster().generation() {
@@ -81,7 +81,7 @@ impl World {
         }
         let roster = Arc::new(self.router.roster().next(&rows).expect("worlds are small"));
         self.router.handle_roster(roster.clone());
-        self.registered = Arc::new(next);
+        self.registered = Arc::new(Registered(next));
         for host in &mut self.hosts {
             let known = self.registered.clone();
             host.from_router.push_back(FromRouter::Roster(roster.clone(), known));

@@ -8,7 +8,7 @@ use super::random::Random;
 
 /// Bytes on their way to the server, and what they mean.
 #[derive(Debug, Default)]
-pub struct Speech {
+pub(crate) struct Speech {
     bytes: Vec<u8>,
     at: usize,
     /// Where in `bytes` each thing said ends.
@@ -19,16 +19,27 @@ pub struct Speech {
     is_over: bool,
 }
 
+/// What a viewer asks for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wish {
+    /// The event.
+    pub(crate) event: usize,
+    /// To watch it, or to watch it no more.
+    pub(crate) is_subscribe: bool,
+    /// The request has an id.
+    pub(crate) gives_id: bool,
+}
+
 impl Speech {
     /// True when there is nothing to deliver.
     #[must_use]
-    pub const fn is_silent(&self) -> bool {
+    pub(crate) const fn is_silent(&self) -> bool {
         self.at == self.bytes.len()
     }
 
     /// The next bytes to deliver: about `wanted`, but a mistake of framing is never cut, since
     /// the server may notice it at any of its bytes.
-    pub fn next(&mut self, wanted: usize) -> &mut [u8] {
+    pub(crate) fn next(&mut self, wanted: usize) -> &mut [u8] {
         let mut end = self.bytes.len().min(self.at + wanted);
         if let Some(&(mark, Said::Failure(_))) = self.marks.back()
             && self.marks.iter().rev().nth(1).is_none_or(|&(before, _)| before < end)
@@ -41,7 +52,7 @@ impl Speech {
     }
 
     /// What has been delivered whole.
-    pub fn heard(&mut self) -> Option<Said> {
+    pub(crate) fn heard(&mut self) -> Option<Said> {
         let &(end, said) = self.marks.front()?;
         if end > self.at {
             return None;
@@ -55,14 +66,8 @@ impl Speech {
     }
 
     /// Subscribes or unsubscribes.
-    pub fn request(
-        &mut self,
-        model: &Model,
-        event: usize,
-        is_subscribe: bool,
-        gives_id: bool,
-        random: &mut Random,
-    ) {
+    pub(crate) fn request(&mut self, model: &Model, wish: Wish, random: &mut Random) {
+        let Wish { event, is_subscribe, gives_id } = wish;
         let id = gives_id.then(|| self.id());
         let kind = if is_subscribe { "subscribe" } else { "unsubscribe" };
         let uuid = String::from_utf8_lossy(&model.events[event].uuid);
@@ -77,7 +82,7 @@ impl Speech {
     }
 
     /// Says something that v1 does not know.
-    pub fn nonsense(&mut self, model: &Model, event: usize, random: &mut Random) {
+    pub(crate) fn nonsense(&mut self, model: &Model, event: usize, random: &mut Random) {
         const VIOLATION: &str = "protocol-violation";
         let id = self.id();
         let uuid = String::from_utf8_lossy(&model.events[event].uuid);
@@ -114,7 +119,7 @@ impl Speech {
     }
 
     /// Pings.
-    pub fn ping(&mut self, random: &mut Random) {
+    pub(crate) fn ping(&mut self, random: &mut Random) {
         if !self.is_over {
             self.ping_count += 1;
             let payload = self.ping_count.to_be_bytes();
@@ -124,7 +129,7 @@ impl Speech {
     }
 
     /// Pongs.
-    pub fn pong(&mut self, random: &mut Random) {
+    pub(crate) fn pong(&mut self, random: &mut Random) {
         if !self.is_over {
             self.frame(0x8A, b"", random);
             self.mark(Said::Pong);
@@ -132,7 +137,7 @@ impl Speech {
     }
 
     /// Says its close.
-    pub fn close(&mut self, code: Option<u16>, random: &mut Random) {
+    pub(crate) fn close(&mut self, code: Option<u16>, random: &mut Random) {
         if !self.is_over {
             let bytes = code.unwrap_or(0).to_be_bytes();
             self.frame(0x88, if code.is_some() { &bytes } else { b"" }, random);
@@ -142,7 +147,7 @@ impl Speech {
     }
 
     /// Breaks the rules of RFC 6455.
-    pub fn blunder(&mut self, random: &mut Random) {
+    pub(crate) fn blunder(&mut self, random: &mut Random) {
         if self.is_over {
             return;
         }

@@ -51,9 +51,9 @@ impl World {
             match message {
                 FromRouter::Roster(roster, registered) => {
                     host.shard.handle_roster(roster);
-                    for event in 0..registered.len() {
+                    for (event, seats) in registered.0.iter().enumerate() {
                         if self.owner_of(event) == at {
-                            for (device, &is_seated) in registered[event].iter().enumerate() {
+                            for (device, &is_seated) in seats.iter().enumerate() {
                                 self.model.seat(event, small(device), is_seated);
                             }
                         }
@@ -251,7 +251,7 @@ impl World {
                 GoneReason::Closed => watch.is_close_seen && watch.is_close_heard,
                 GoneReason::CloseIgnored => {
                     let waited = watch.closing.map(|c| now_ms >= c.since_ms + CLOSE_WAIT_MS);
-                    waited.unwrap_or(watch.may_overflow())
+                    waited.unwrap_or_else(|| watch.may_overflow())
                 }
                 GoneReason::Silent => now_ms >= watch.heard_ms + SILENT_MS,
             };

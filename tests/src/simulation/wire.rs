@@ -4,7 +4,7 @@
 
 /// One frame of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Frame<'a> {
+pub(crate) enum Frame<'a> {
     /// A message.
     Text(&'a [u8]),
     /// A ping.
@@ -20,7 +20,7 @@ pub enum Frame<'a> {
 ///
 /// # Errors
 /// When no correct server would have sent these bytes.
-pub fn frame(bytes: &[u8]) -> Result<Option<(Frame<'_>, usize)>, &'static str> {
+pub(crate) fn frame(bytes: &[u8]) -> Result<Option<(Frame<'_>, usize)>, &'static str> {
     let [first, second, ..] = bytes else { return Ok(None) };
     if first & 0xF0 != 0x80 {
         return Err("a frame of the server is whole and without reserved bits");
@@ -62,11 +62,11 @@ pub fn frame(bytes: &[u8]) -> Result<Option<(Frame<'_>, usize)>, &'static str> {
 }
 
 /// What every position begins with.
-pub const POSITION: &[u8] = br#"{"type":"position","topic":"event:"#;
+pub(crate) const POSITION: &[u8] = br#"{"type":"position","topic":"event:"#;
 
 /// What is known of a frame of which only the first bytes came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Beginning {
+pub(crate) enum Beginning {
     /// A position, for certain.
     Position,
     /// Too short to tell.
@@ -77,7 +77,7 @@ pub enum Beginning {
 
 /// Judges the beginning of a frame that was cut.
 #[must_use]
-pub fn beginning(bytes: &[u8]) -> Beginning {
+pub(crate) fn beginning(bytes: &[u8]) -> Beginning {
     let header: usize = if bytes.get(1) == Some(&126) { 4 } else { 2 };
     match bytes {
         [] => Beginning::Other,
@@ -100,19 +100,19 @@ pub fn beginning(bytes: &[u8]) -> Beginning {
 
 /// A place in a text of v1.
 #[derive(Clone, Copy, Debug)]
-pub struct Scan<'a> {
+pub(crate) struct Scan<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Scan<'a> {
     /// At the beginning of `text`.
     #[must_use]
-    pub const fn new(text: &'a [u8]) -> Self {
+    pub(crate) const fn new(text: &'a [u8]) -> Self {
         Self { rest: text }
     }
 
     /// Passes over `expected` if it is next; says whether it was.
-    pub fn eat(&mut self, expected: &[u8]) -> bool {
+    pub(crate) fn eat(&mut self, expected: &[u8]) -> bool {
         match self.rest.strip_prefix(expected) {
             Some(rest) => {
                 self.rest = rest;
@@ -123,7 +123,7 @@ impl<'a> Scan<'a> {
     }
 
     /// The inside of a string, up to its closing quote, which is passed over too.
-    pub fn string(&mut self) -> Option<&'a [u8]> {
+    pub(crate) fn string(&mut self) -> Option<&'a [u8]> {
         let mut at = 0;
         loop {
             match self.rest.get(at)? {
@@ -138,7 +138,7 @@ impl<'a> Scan<'a> {
     }
 
     /// Everything up to a byte that is not inside a string; the byte stays.
-    pub fn until(&mut self, end: u8) -> Option<&'a [u8]> {
+    pub(crate) fn until(&mut self, end: u8) -> Option<&'a [u8]> {
         let at = self.rest.iter().position(|&byte| byte == end)?;
         let (before, rest) = self.rest.split_at(at);
         self.rest = rest;
@@ -147,7 +147,7 @@ impl<'a> Scan<'a> {
 
     /// What is left.
     #[must_use]
-    pub const fn rest(&self) -> &'a [u8] {
+    pub(crate) const fn rest(&self) -> &'a [u8] {
         self.rest
     }
 }

@@ -14,13 +14,18 @@ use super::client::{Client, Manner};
 use super::model::{Model, Tally};
 use super::oracle::Watch;
 use super::random::{Random, mix};
+use super::speech::Wish;
 use super::{Class, Summary, Verdict, Violation, ensure, small};
+
+/// By event and device: who is registered.
+#[derive(Clone, Debug)]
+pub(super) struct Registered(pub(super) Vec<Vec<bool>>);
 
 /// What a router says to a shard, and what the model makes of it.
 #[derive(Debug)]
 pub(super) enum FromRouter {
-    /// A roster, and by event and device who is registered.
-    Roster(Arc<Roster>, Arc<Vec<Vec<bool>>>),
+    /// A roster, and what it says.
+    Roster(Arc<Roster>, Arc<Registered>),
     /// A batch, and for each of it the event and the record.
     Positions(Vec<Routed>, Vec<(usize, u32)>),
     /// A withdrawal: event, device, device time, and the record that is left.
@@ -87,6 +92,9 @@ struct Mark {
 
 const MARKS: usize = 40;
 
+/// Devices of a crowded world.
+const CROWD: usize = 1500;
+
 /// See the module.
 #[derive(Debug)]
 pub(super) struct World {
@@ -96,7 +104,7 @@ pub(super) struct World {
     pub(super) model: Model,
     pub(super) hosts: Vec<Host>,
     pub(super) router: Router,
-    pub(super) registered: Arc<Vec<Vec<bool>>>,
+    pub(super) registered: Arc<Registered>,
     pub(super) devices: Vec<Device>,
     /// By record.
     pub(super) positions: Vec<Position>,
@@ -115,14 +123,24 @@ impl World {
         let mut random = Random::new(seed);
         let shard_count =
             if random.permille(600) { 1 + random.below(2) } else { random.between(1, 8) };
-        let device_count = match random.below(20) {
-            0 => 200,
-            1..=6 => random.between(1, 5),
+        // A crowd is rare, since it costs as much as fifty small worlds; only there is a range of a
+        // lap longer than what is kept behind a cut frame.
+        let device_count = match random.below(200) {
+            0 => CROWD,
+            1..10 => 200,
+            10..70 => random.between(1, 5),
             _ => random.between(4, 40),
         };
         let event_count = if random.permille(20) { 40 } else { random.between(2, 7) };
         let now = Now { monotonic_us: 5_000_000, wall_ms: 1_780_000_000_000 };
-        let plan = Plan::draw(&mut random);
+        let mut plan = Plan::draw(&mut random);
+        if device_count == CROWD {
+            plan.batch_max = 400;
+            plan.positions = 700;
+            plan.steps = 300;
+            plan.leaps = 30;
+            plan.stalls = 20;
+        }
         let viewers_max = if random.permille(100) { 3 } else { 1000 };
         let host = |at: usize| {
             let index = ShardIndex(u8::try_from(at).expect("at most 8"));
@@ -145,7 +163,7 @@ impl World {
             model: Model::default(),
             hosts,
             router: Router::new(u8::try_from(shard_count).expect("at most 8")),
-            registered: Arc::new(vec![vec![false; device_count]; event_count]),
+            registered: Arc::new(Registered(vec![vec![false; device_count]; event_count])),
             devices: (0..device_count)
                 .map(|at| Device::new(at, &mut random, now.wall_ms))
                 .collect(),
@@ -290,6 +308,7 @@ impl World {
             return;
         }
         let gives_id = viewer.manner.gives_ids;
+        let subscribe = Wish { event, is_subscribe: true, gives_id };
         let is_trouble = random.permille(plan.trouble);
         match random.below(100) {
             0..5 if is_trouble => viewer.speech.blunder(random),
@@ -302,21 +321,24 @@ impl World {
                 (0..12).for_each(|_| viewer.speech.nonsense(model, event, random));
             }
             30..36 if is_trouble => {
-                let wild = |_| viewer.speech.request(model, event, true, gives_id, random);
-                (0..70).for_each(wild);
+                (0..70).for_each(|_| viewer.speech.request(model, subscribe, random));
             }
             36..42 => viewer.speech.nonsense(model, event, random),
             42..48 => viewer.speech.ping(random),
             48..50 => viewer.speech.pong(random),
-            50..65 => viewer.speech.request(model, event, false, gives_id, random),
+            50..65 => {
+                let unsubscribe = Wish { is_subscribe: false, ..subscribe };
+                viewer.speech.request(model, unsubscribe, random);
+            }
             65..70 => {
                 let burst = random.between(5, 18);
                 (0..burst).for_each(|_| {
-                    let (event, is_in) = (random.below(model.events.len()), random.permille(700));
-                    viewer.speech.request(model, event, is_in, gives_id, random);
+                    let event = random.below(model.events.len());
+                    let wish = Wish { event, is_subscribe: random.permille(700), gives_id };
+                    viewer.speech.request(model, wish, random);
                 });
             }
-            _ => viewer.speech.request(model, event, true, gives_id, random),
+            _ => viewer.speech.request(model, subscribe, random),
         }
         self.mark("act", [client as u64, event as u64, 0]);
     }

@@ -18,7 +18,7 @@ pub(super) const POLICY: u16 = 1008;
 
 /// One whole thing a viewer said.
 #[derive(Clone, Copy, Debug)]
-pub enum Said {
+pub(crate) enum Said {
     /// A subscribe.
     Subscribe { event: usize, id: Option<u32> },
     /// An unsubscribe.
@@ -37,7 +37,7 @@ pub enum Said {
 
 /// How much a viewer may say: `burst` at once, `per_second` sustained.
 #[derive(Clone, Copy, Debug)]
-pub struct Budget {
+pub(crate) struct Budget {
     per_second: u64,
     burst: u64,
     level_milli: u64,
@@ -63,7 +63,7 @@ impl Budget {
 
 impl Watch {
     /// The server has got the last byte of this.
-    pub fn hear(&mut self, said: Said, now_ms: u64, offset: u64) {
+    pub(crate) fn hear(&mut self, said: Said, now_ms: u64, offset: u64) {
         if self.is_deaf {
             return;
         }
@@ -95,7 +95,7 @@ impl Watch {
     }
 
     /// The server has to close, unless it already does.
-    pub fn begin_close(&mut self, code: Option<u16>, now_ms: u64, offset: u64) {
+    pub(crate) fn begin_close(&mut self, code: Option<u16>, now_ms: u64, offset: u64) {
         if self.closing.is_none() {
             self.closing = Some(Closing { code, since_ms: now_ms, offset });
         }
@@ -138,7 +138,7 @@ impl Watch {
 
     /// The event the server must ask about under this ticket.
     #[must_use]
-    pub fn asked(&self, ticket: u32) -> Option<usize> {
+    pub(crate) fn asked(&self, ticket: u32) -> Option<usize> {
         self.expects.iter().find_map(|expect| match expect.what {
             Asked::Subscribe { event, ticket: known, .. } if known == ticket => Some(event),
             _ => None,
@@ -146,7 +146,7 @@ impl Watch {
     }
 
     /// The authority has answered.
-    pub fn decide(&mut self, wanted: u32, answer: Decision) {
+    pub(crate) fn decide(&mut self, wanted: u32, answer: Decision) {
         for expect in &mut self.expects {
             if let Asked::Subscribe { ticket, decision: decision @ None, .. } = &mut expect.what
                 && *ticket == wanted
@@ -157,7 +157,7 @@ impl Watch {
     }
 
     /// The viewer may no longer see the event; `offset` bytes were taken before.
-    pub fn revoke(&mut self, wanted: usize, offset: u64) {
+    pub(crate) fn revoke(&mut self, wanted: usize, offset: u64) {
         let mut is_concerned = self.topics[wanted].state != State::Off;
         for expect in &mut self.expects {
             if let Asked::Subscribe { event, decision: Some(Decision::Allowed), is_revoked, .. } =

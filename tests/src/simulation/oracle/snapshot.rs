@@ -11,6 +11,8 @@ struct Picture {
     hash: u64,
     /// By device: the place of its fix among the accepted ones; [`NONE`] for a fallback.
     entries: Vec<(u32, u32)>,
+    /// By device: it has an entry.
+    is_shown: Vec<bool>,
 }
 
 impl Watch {
@@ -34,7 +36,7 @@ impl Watch {
             }
             // Fixes and amendments of one flush travel one after the other, so that a picture
             // between them is one the owner never had. Each entry is still judged by itself.
-            _ if versions.iter().any(|version| version.is_amendment) => {
+            _ if versions.iter().skip(1).any(|version| version.is_amendment) => {
                 let least = picture.entries.iter().filter(|(_, place)| *place != NONE);
                 let least = least.map(|(_, place)| place + 1).max().unwrap_or(0);
                 (least.max(versions[0].accepted_count), small(event.accepted.len()))
@@ -73,8 +75,7 @@ impl Topic {
             }
         }
         for (device, (seat, &seen)) in seats.iter().zip(&self.seen).enumerate() {
-            let is_absent = !picture.entries.iter().any(|(d, _)| *d as usize == device);
-            let is_missing = seen > 0 && is_absent && seat.amendment_count == 0;
+            let is_missing = seen > 0 && !picture.is_shown[device] && seat.amendment_count == 0;
             ensure(!is_missing, Class::Lost, || {
                 format!("event {at}: device {device} has vanished")
             })?;
@@ -93,7 +94,8 @@ fn read(model: &Model, at: usize, text: &[u8]) -> Result<Picture, Violation> {
     if !scan.eat(b"[") {
         return Err(malformed());
     }
-    let mut picture = Picture { hash: 0, entries: Vec::new() };
+    let is_shown = vec![false; model.events[at].seats.len()];
+    let mut picture = Picture { hash: 0, entries: Vec::new(), is_shown };
     if !scan.eat(b"]}") {
         loop {
             if !scan.eat(b"{") {
@@ -103,7 +105,7 @@ fn read(model: &Model, at: usize, text: &[u8]) -> Result<Picture, Violation> {
             let length = scan.until(b'}').ok_or_else(malformed)?.len() + 1;
             let entry = &entry[..length];
             let (device, record, place) = find(model, at, entry)?;
-            if picture.entries.iter().any(|(known, _)| *known == device) {
+            if std::mem::replace(&mut picture.is_shown[device as usize], true) {
                 return Err(Violation::new(Class::Wire, "a device twice in one snapshot"));
             }
             picture.hash ^= model.key(record);
