@@ -16,18 +16,20 @@ fn a_batch_that_was_full_once_allocates_nothing() {
     let config = RaceConfig { devices: 60, seconds: 300, ..RaceConfig::default() };
     let mut writer = EntryWriter::new();
     let payloads: Vec<_> = Race::new(3, &config)
+        .take(5_000)
         .map(|arrival| (writer.entry(&arrival).payload.to_owned(), arrival.codec))
         .collect();
-    assert!(payloads.len() > 3_000, "{} payloads", payloads.len());
+    assert_eq!(payloads.len(), 5_000, "the race is long enough");
     let mut decoder = Decoder::new();
     let mut batch = RowBatch::new(BATCH_ROWS_MAX);
     let (mut fresh, mut suspect, mut bytes) = (Vec::new(), Vec::new(), Vec::new());
-    // What is remembered of devices is not part of a batch: it is made anew for every pass.
-    let mut pass = |newest: &mut Newest| {
+    // Each pass is the same race, so many days later.
+    let mut pass = |newest: &mut Newest, days: i64| {
         batch.clear();
         bytes.clear();
         for (sequence, (payload, codec)) in (0..).zip(&payloads) {
-            let decoded = decoder.decode_payload(payload.as_bytes(), *codec).expect("good");
+            let mut decoded = decoder.decode_payload(payload.as_bytes(), *codec).expect("good");
+            decoded.position.timestamp_ms += days * 86_400_000;
             let row = Row {
                 entry: EntryId { ms: 1, sequence },
                 device_id: decoded.device_id,
@@ -45,10 +47,11 @@ fn a_batch_that_was_full_once_allocates_nothing() {
         fresh.len()
     };
     let mut newest = Newest::new();
-    assert_eq!(pass(&mut newest), 0, "unknown devices are suspect");
-    assert_eq!(pass(&mut newest), 0, "what was written is suspect");
-    let (_, allocations) = allocations_during(|| pass(&mut newest));
+    assert_eq!(pass(&mut newest, 0), 0, "unknown devices are suspect");
+    assert!(pass(&mut newest, 1) > 4_000, "what is newer than everything written is fresh");
+    let (fresh_count, allocations) = allocations_during(|| pass(&mut newest, 2));
+    assert!(fresh_count > 4_000);
     assert_eq!(allocations.count, 0, "{allocations:?}");
-    let (_, allocations) = allocations_during(|| pass(&mut Newest::new()));
+    let (_, allocations) = allocations_during(|| pass(&mut Newest::new(), 3));
     assert!(allocations.count > 0, "new devices are remembered, and that is seen");
 }
