@@ -17,23 +17,62 @@ pub(super) const BIGINT_DIGITS_MAX: usize = 20;
 /// Appends the attributes as the `attributes` column keeps them: a bigint becomes a string of its
 /// decimal, a buffer a string of its base64, everything else stays byte for byte.
 ///
-/// `attributes` is what [`crate::decode::Decoded::attributes`] gave. Text that never passed the
-/// decoder is copied from its first fault on.
+/// `attributes` is what [`crate::decode::Decoded::attributes`] gave. From text that never passed the
+/// decoder comes some text.
 pub fn write_for_database(attributes: &[u8], out: &mut Vec<u8>) {
-    let has_objects = attributes.get(1..).is_some_and(|inside| inside.contains(&b'{'));
+    let start = out.len();
+    out.reserve(attributes.len());
+    if write_usual(attributes, out).is_none() {
+        out.truncate(start);
+        write_any(attributes, out);
+    }
+}
+
+/// [`write_for_database`], from brace to brace; `None` when one of them does not begin a sentinel as
+/// the platform writes it.
+///
+/// In valid JSON, `{"__bigint":` cannot stand inside a string: its quote would end the string, and
+/// no string is followed by a name. Behind a colon it is a value of the outermost object, since any
+/// object or list around it would show a brace that begins no sentinel, or no colon.
+fn write_usual(attributes: &[u8], out: &mut Vec<u8>) -> Option<()> {
+    let mut rest = attributes;
+    let mut brace = 1;
+    while let Some(ahead) = rest.get(brace..).and_then(brace_in) {
+        let (before, object) = rest.split_at(brace + ahead);
+        if before.last() != Some(&b':') {
+            return None;
+        }
+        let (string, behind) = compact::sentinel(object)?;
+        out.extend_from_slice(before);
+        out.extend_from_slice(string);
+        (rest, brace) = (behind, 0);
+    }
+    out.extend_from_slice(rest);
+    Some(())
+}
+
+/// Where the next opening brace stands: sixteen bytes at a time, as there are few.
+#[inline]
+fn brace_in(text: &[u8]) -> Option<usize> {
+    let (chunks, _) = text.as_chunks::<16>();
+    let has_none = |chunk: &&[u8; 16]| !chunk.iter().fold(false, |any, &byte| any | (byte == b'{'));
+    let from = 16 * chunks.iter().take_while(has_none).count();
+    Some(from + text[from..].iter().position(|&byte| byte == b'{')?)
+}
+
+/// [`write_for_database`] for all attributes, member by member.
+fn write_any(attributes: &[u8], out: &mut Vec<u8>) {
     let mut copied = 0;
-    if has_objects {
-        for Member { value, value_at, .. } in members(attributes) {
-            let shape = shape(value);
-            if let Ok(Shape::BigInt(_) | Shape::Base64(_) | Shape::ByteList(_)) = shape {
-                out.extend_from_slice(&attributes[copied..value_at]);
-                copied = value_at + value.len();
-            }
-            match shape {
-                Ok(Shape::BigInt(text) | Shape::Base64(text)) => out.extend_from_slice(text),
-                Ok(Shape::ByteList(list)) => write_base64(list, out),
-                Ok(Shape::Number | Shape::Unusual) | Err(_) => {}
-            }
+    for Member { value, value_at, .. } in members(attributes) {
+        let shape = shape(value);
+        if let Ok(Shape::BigInt(_) | Shape::Base64(_) | Shape::ByteList(_)) = shape {
+            out.extend_from_slice(&attributes[copied..value_at]);
+            copied = value_at + value.len();
+        }
+        match shape {
+            Ok(Shape::BigInt(text) | Shape::Base64(text)) => out.extend_from_slice(text),
+            Ok(Shape::ByteList(list)) => write_base64(list, out),
+            Ok(Shape::Number | Shape::Unusual) | Err(_) => {}
         }
     }
     out.extend_from_slice(&attributes[copied..]);

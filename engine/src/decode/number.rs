@@ -7,70 +7,115 @@
 use super::error::JsonFault;
 use crate::limits::{NUMBER_BYTES_MAX, NUMBER_EXPONENT_MAX};
 
-/// Powers of ten as doubles, all of them exact.
-const POWERS: [f64; 8] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7];
+/// Most digits a `u64` holds whatever they are.
+const DIGITS_MAX: usize = 19;
 
-/// The same as whole numbers.
-const WHOLE_POWERS: [u64; 8] = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000];
+/// The first of them as whole numbers.
+const WHOLE_POWERS: [i64; 8] = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000];
+
+/// Largest whole number below which every whole number is a double.
+const EXACT_MAX: u64 = 1 << 53;
+
+/// Powers of ten as doubles, all of them exact.
+const POWERS: [f64; DIGITS_MAX] = [
+    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
+    1e17, 1e18,
+];
 
 /// Reads the number at the start of `text`: its value, and what follows. `None` when there is no
 /// number that the general reader would accept.
-#[inline]
+#[inline(always)]
 pub(super) fn read(text: &[u8]) -> Option<(f64, &[u8])> {
     match read_short(text) {
         Some(read) => Some(read),
-        None => read_any(text),
+        None => read_long(text).or_else(|| read_any(text)),
     }
 }
 
-/// [`read`] for numbers with at most seven digits before and after the point, without exponent:
-/// with the point left out they are exact. `None` says nothing about the others.
-#[inline]
+/// [`read`] for numbers with at most seven digits before and after the point, and no exponent.
+/// `None` says nothing about the others.
+#[inline(always)]
 fn read_short(text: &[u8]) -> Option<(f64, &[u8])> {
     let unsigned = text.strip_prefix(b"-").unwrap_or(text);
-    let whole = unsigned.first_chunk::<8>()?;
-    let count = leading_digits(*whole);
-    if count == 0 || count > 1 && whole[0] == b'0' {
+    let eight = unsigned.first_chunk()?;
+    let (whole, count) = leading_number(eight)?;
+    if count > 1 && eight[0] == b'0' {
         return None;
     }
-    // Through `i64`, for which processors have an instruction.
-    let mut magnitude = leading_number(*whole, count).cast_signed() as f64;
-    let mut rest = unsigned.get(count..)?;
-    match *whole.get(count)? {
+    let (magnitude, rest) = match eight[count] {
+        b',' | b'}' => (f64::from(whole), unsigned.get(count..)?),
         b'.' => {
-            let fraction = rest.get(1..)?.first_chunk::<8>()?;
-            let places = leading_digits(*fraction);
-            if places == 0 || places == 8 {
+            let fraction = unsigned.get(count + 1..)?;
+            let eight = fraction.first_chunk()?;
+            let (parts, places) = leading_number(eight)?;
+            if !matches!(eight[places], b',' | b'}') {
                 return None;
             }
-            let mantissa = leading_number(*whole, count) * WHOLE_POWERS[places]
-                + leading_number(*fraction, places);
-            magnitude = mantissa.cast_signed() as f64 / POWERS[places];
-            rest = rest.get(1 + places..)?;
+            let mantissa = i64::from(whole) * WHOLE_POWERS[places] + i64::from(parts);
+            (mantissa as f64 / POWERS[places], fraction.get(places..)?)
         }
-        _ => {}
-    }
-    if let Some(b'e' | b'E') = rest.first() {
-        return None;
-    }
+        _ => return None,
+    };
     Some((if unsigned.len() < text.len() { -magnitude } else { magnitude }, rest))
 }
 
-/// How many of the eight are digits, from the first one on.
-#[inline]
-pub(super) fn leading_digits(eight: [u8; 8]) -> usize {
-    (not_digits(eight).trailing_zeros() / 8) as usize
+/// The number with which the eight bytes begin, and its digits: one to seven, `None` otherwise.
+///
+/// Byte by byte on purpose: the processor guesses the length and reads on, while a count of digits
+/// found all at once would have to be waited for.
+#[inline(always)]
+pub(super) fn leading_number(eight: &[u8; 8]) -> Option<(u32, usize)> {
+    let mut value = 0;
+    for (at, byte) in eight.iter().enumerate() {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return (at > 0).then_some((value, at));
+        }
+        value = value * 10 + u32::from(digit);
+    }
+    None
 }
 
-/// What the first `count` of the eight say, which must be digits, and at least one.
+/// [`read`] for numbers up to [`EXACT_MAX`] once the point is left out, without exponent. `None`
+/// says nothing about the others.
+#[inline(never)]
+fn read_long(text: &[u8]) -> Option<(f64, &[u8])> {
+    let negative = *text.first()? == b'-';
+    let start = usize::from(negative);
+    let (mut mantissa, point) = accumulate(text, start, 0);
+    if point == start || point > start + 1 && text[start] == b'0' {
+        return None;
+    }
+    let (end, divisor) = match *text.get(point)? {
+        b'.' => {
+            let end;
+            (mantissa, end) = accumulate(text, point + 1, mantissa);
+            (end, Some(*POWERS.get(end - point - 1).filter(|_| end > point + 1)?))
+        }
+        _ => (point, None),
+    };
+    let exact = mantissa <= EXACT_MAX && end - start <= DIGITS_MAX;
+    if !exact || matches!(*text.get(end)?, b'e' | b'E') {
+        return None;
+    }
+    // Through `i64`, for which processors have an instruction.
+    let mut magnitude = mantissa.cast_signed() as f64;
+    if let Some(divisor) = divisor {
+        magnitude /= divisor;
+    }
+    Some((if negative { -magnitude } else { magnitude }, text.get(end..)?))
+}
+
+/// Appends the digits that start at `at` to `value`, and says where they end. Byte by byte on
+/// purpose: the processor guesses the length and reads on, while a count of digits found all at
+/// once would have to be waited for. Beyond [`DIGITS_MAX`] digits the value means nothing.
 #[inline]
-fn leading_number(eight: [u8; 8], count: usize) -> u64 {
-    // The others make way for leading zeros; then pairs, then fours, then all are joined.
-    let digits = (u64::from_le_bytes(eight) ^ 0x3030_3030_3030_3030) << (64 - 8 * count);
-    let pairs = digits.wrapping_mul(10).wrapping_add(digits >> 8);
-    let outer = (pairs & 0x0000_00ff_0000_00ff).wrapping_mul(100 + (1_000_000 << 32));
-    let inner = (pairs >> 16 & 0x0000_00ff_0000_00ff).wrapping_mul(1 + (10_000 << 32));
-    outer.wrapping_add(inner) >> 32
+fn accumulate(text: &[u8], mut at: usize, mut value: u64) -> (u64, usize) {
+    while let Some(digit @ b'0'..=b'9') = text.get(at) {
+        value = value.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'));
+        at += 1;
+    }
+    (value, at)
 }
 
 /// [`read`] for every number.
@@ -153,18 +198,12 @@ pub(super) fn run_end(text: &[u8], mut at: usize) -> usize {
     at
 }
 
+/// True when all eight are digits. A byte from 10 on reaches the highest bit when 0x76 is added, or
+/// has it already; a carry into its neighbour can only come from such a byte.
 #[inline]
 fn are_digits(eight: [u8; 8]) -> bool {
-    not_digits(eight) == 0
-}
-
-/// The highest bit of each byte that is no digit, but possibly wrong behind the first such byte. A
-/// byte from 10 on reaches its highest bit when 0x76 is added, or has it already; a carry into its
-/// neighbour can only come from such a byte.
-#[inline]
-fn not_digits(eight: [u8; 8]) -> u64 {
     let word = u64::from_le_bytes(eight) ^ 0x3030_3030_3030_3030;
-    (word.wrapping_add(0x7676_7676_7676_7676) | word) & 0x8080_8080_8080_8080
+    (word.wrapping_add(0x7676_7676_7676_7676) | word) & 0x8080_8080_8080_8080 == 0
 }
 
 #[cfg(test)]

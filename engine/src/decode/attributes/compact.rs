@@ -30,10 +30,15 @@ pub(in crate::decode) fn after_attributes(text: &[u8]) -> Option<&[u8]> {
 fn after_key(text: &[u8]) -> Option<&[u8]> {
     if let Some(eight) = text.first_chunk::<8>() {
         let word = u64::from_le_bytes(*eight);
-        for id in &IDS {
-            if word & id.mask == id.text {
-                return text.get(id.bytes..);
-            }
+        // Written out: a loop over them would be one.
+        if word & ID_OF_3.mask == ID_OF_3.text {
+            return text.get(6..);
+        }
+        if word & ID_OF_2.mask == ID_OF_2.text {
+            return text.get(5..);
+        }
+        if word & ID_OF_1.mask == ID_OF_1.text {
+            return text.get(4..);
         }
     }
     plain::after_key(text)
@@ -44,37 +49,49 @@ struct Id {
     /// The upper half of a digit, all of the others.
     mask: u64,
     text: u64,
-    bytes: usize,
 }
 
-/// Of three digits first, they are the most frequent.
-static IDS: [Id; 5] = [id(3), id(2), id(1), id(4), id(5)];
+const ID_OF_1: Id = Id::of(1);
+const ID_OF_2: Id = Id::of(2);
+const ID_OF_3: Id = Id::of(3);
 
-/// The upper half of a digit also is that of `:;<=>?`, which are as plain.
-const fn id(digits: usize) -> Id {
-    let (mut mask, mut text) = ([0; 8], [0; 8]);
-    let mut at = 1;
-    while at <= digits {
-        (mask[at], text[at]) = (0xf0, b'0');
-        at += 1;
+impl Id {
+    /// The upper half of a digit also is that of `:;<=>?`, which are as plain.
+    const fn of(digits: usize) -> Self {
+        let (mut mask, mut text) = ([0; 8], [0; 8]);
+        let mut at = 1;
+        while at <= digits {
+            (mask[at], text[at]) = (0xf0, b'0');
+            at += 1;
+        }
+        (mask[0], text[0]) = (0xff, b'"');
+        (mask[at], text[at]) = (0xff, b'"');
+        (mask[at + 1], text[at + 1]) = (0xff, b':');
+        Self { mask: u64::from_le_bytes(mask), text: u64::from_le_bytes(text) }
     }
-    (mask[0], text[0]) = (0xff, b'"');
-    (mask[at], text[at]) = (0xff, b'"');
-    (mask[at + 1], text[at + 1]) = (0xff, b':');
-    Id { mask: u64::from_le_bytes(mask), text: u64::from_le_bytes(text), bytes: at + 2 }
 }
 
 /// Passes a number or a sentinel.
 #[inline]
 fn after_value(text: &[u8]) -> Option<&[u8]> {
-    let unsigned = text.strip_prefix(b"-").unwrap_or(text);
-    if let Some(eight) = unsigned.first_chunk::<8>() {
-        let count = number::leading_digits(*eight);
-        let is_whole = count == 1 || count > 1 && eight[0] != b'0';
-        if is_whole && matches!(eight.get(count), Some(b',' | b'}')) {
-            return unsigned.get(count..);
-        }
+    let unsigned = match text.split_first()? {
+        (b'{', _) => return Some(sentinel(text)?.1),
+        (b'-', unsigned) => unsigned,
+        _ => text,
+    };
+    if let Some(eight) = unsigned.first_chunk()
+        && let Some((_, count)) = number::leading_number(eight)
+        && (count == 1 || eight[0] != b'0')
+        && matches!(eight[count], b',' | b'}')
+    {
+        return unsigned.get(count..);
     }
+    after_any_value(text)
+}
+
+/// [`after_value`] for long numbers, those with a fraction or an exponent, and whitespace.
+#[inline(never)]
+fn after_any_value(text: &[u8]) -> Option<&[u8]> {
     let text = trimmed(text);
     match text.first()? {
         b'{' => Some(sentinel(text)?.1),
@@ -85,16 +102,39 @@ fn after_value(text: &[u8]) -> Option<&[u8]> {
 /// Passes a sentinel: the string in it, with its quotes, and what follows.
 #[inline]
 pub(super) fn sentinel(text: &[u8]) -> Option<(&[u8], &[u8])> {
-    if let Some(string) = after_name(text, b"{\"__bigint\":", b"\"__bigint\"") {
-        let digits = string.strip_prefix(b"\"")?;
-        let start = usize::from(*digits.first()? == b'-');
-        let end = number::long_run_end(digits, start);
-        if !(1..=BIGINT_DIGITS_MAX).contains(&(end - start)) {
-            return None;
-        }
-        return closed(string, end + 1);
+    if let Some(string) = text.strip_prefix(b"{\"__bigint\":") {
+        return bigint(string);
     }
-    let string = after_name(text, b"{\"__buffer_b64\":", b"\"__buffer_b64\"")?;
+    if let Some(string) = text.strip_prefix(b"{\"__buffer_b64\":") {
+        return buffer(string);
+    }
+    spaced_sentinel(text)
+}
+
+/// [`sentinel`] with whitespace before or after its key.
+#[inline(never)]
+fn spaced_sentinel(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (name, string) = plain::key(text.strip_prefix(b"{")?)?;
+    match name {
+        b"__bigint" => bigint(string),
+        b"__buffer_b64" => buffer(string),
+        _ => None,
+    }
+}
+
+#[inline]
+fn bigint(string: &[u8]) -> Option<(&[u8], &[u8])> {
+    let digits = string.strip_prefix(b"\"")?;
+    let start = usize::from(*digits.first()? == b'-');
+    let end = number::long_run_end(digits, start);
+    if !(1..=BIGINT_DIGITS_MAX).contains(&(end - start)) {
+        return None;
+    }
+    closed(string, end + 1)
+}
+
+#[inline]
+fn buffer(string: &[u8]) -> Option<(&[u8], &[u8])> {
     let base64 = string.strip_prefix(b"\"")?;
     let end = base64_end(base64);
     let padded = match end % 4 {
@@ -104,16 +144,6 @@ pub(super) fn sentinel(text: &[u8]) -> Option<(&[u8], &[u8])> {
         _ => return None,
     };
     closed(string, padded + 1)
-}
-
-/// Passes the only key of an object, and its colon: at once if written as usual, else by tokens.
-#[inline]
-fn after_name<'a>(text: &'a [u8], usual: &[u8], name: &[u8]) -> Option<&'a [u8]> {
-    if let Some(string) = text.strip_prefix(usual) {
-        return Some(string);
-    }
-    let text = trimmed(text.strip_prefix(b"{")?);
-    Some(trimmed(after(text.strip_prefix(name)?, b':')?))
 }
 
 /// The string of a sentinel whose closing quote is expected at `quote`, and what follows the object.
