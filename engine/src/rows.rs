@@ -103,7 +103,8 @@ struct Text {
 }
 
 /// What a row costs in a batch, without its text.
-const ROW_BYTES: usize = size_of::<EntryId>() + size_of::<Position>() + size_of::<Text>();
+pub(crate) const ROW_BYTES: usize =
+    size_of::<EntryId>() + size_of::<Position>() + size_of::<Text>();
 const _: () = assert!(ROW_BYTES == 76, "the cost that limits.rs gives for BATCH_ROWS_MAX");
 
 impl RowBatch {

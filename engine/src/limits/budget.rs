@@ -4,14 +4,16 @@
 //! server needs on a good day; the second what hostile or stalled viewers can add at worst.
 
 use super::{
-    BLOCK_BYTES_MAX, DEVICES_MAX, EVENTS_MAX, FEED_PENDING_BYTES_MAX, FEED_WINDOW_BYTES_MAX,
-    FEEDS_MAX, FRAME_BYTES_TYPICAL, LAP_CHUNK_BYTES, LAP_REST_BYTES_MAX, READER_HEAP_BYTES_MAX,
-    REPLIES_WAITING_MAX, REPLY_BYTES_MAX, SLOTS_MAX, SNAPSHOT_BYTES_MAX, VIEWERS_MAX,
+    BATCH_BYTES_MAX, BATCH_ROWS_MAX, BLOCK_BYTES_MAX, COPY_PIECE_BYTES, DEVICES_MAX, EVENTS_MAX,
+    FEED_PENDING_BYTES_MAX, FEED_WINDOW_BYTES_MAX, FEEDS_MAX, FRAME_BYTES_TYPICAL, LAP_CHUNK_BYTES,
+    LAP_REST_BYTES_MAX, READER_HEAP_BYTES_MAX, REPLIES_WAITING_MAX, REPLY_BYTES_MAX, SLOTS_MAX,
+    SNAPSHOT_BYTES_MAX, VIEWERS_MAX, WRITTEN_DEVICES_MAX,
 };
 use crate::feed::Subscriber;
 use crate::position::Position;
 use crate::ring::Laps;
 use crate::roster::Seat;
+use crate::rows::ROW_BYTES;
 use crate::viewer::{Topic, Viewer};
 
 /// One line of the budget.
@@ -60,9 +62,13 @@ const ROSTER_SLOT_BYTES: usize = 16;
 /// A reply waits as its bytes and their place in the queue.
 const REPLY_PLACE_BYTES: usize = 40;
 
-/// The memory of a server of `shard_count` shards with every limit reached.
+/// What a device costs in the table of written rows: its id on the heap, its place at seven eighths.
+const WRITTEN_DEVICE_BYTES: usize = 80;
+
+/// The memory of a server of `shard_count` shards and one writer with every limit reached. What the
+/// drivers hold, sockets and mailboxes, comes on top.
 #[must_use]
-pub const fn memory_budget(shard_count: usize) -> [BudgetLine; 15] {
+pub const fn memory_budget(shard_count: usize) -> [BudgetLine; 18] {
     let viewers = VIEWERS_MAX;
     let replies = REPLIES_WAITING_MAX + super::MESSAGE_RATE.burst as usize;
     [
@@ -89,6 +95,17 @@ pub const fn memory_budget(shard_count: usize) -> [BudgetLine; 15] {
         ),
         need("snapshots being downloaded, per shard", shard_count, SNAPSHOT_BYTES_MAX),
         need("the chunk of a lap, per shard", shard_count, LAP_CHUNK_BYTES + LAP_REST_BYTES_MAX),
+        need("rows of a batch, per writer", 1, BATCH_ROWS_MAX * ROW_BYTES),
+        need(
+            "texts of a batch and a piece of COPY, per writer",
+            1,
+            BATCH_BYTES_MAX + COPY_PIECE_BYTES,
+        ),
+        need(
+            "devices whose newest row is remembered, per writer",
+            WRITTEN_DEVICES_MAX,
+            WRITTEN_DEVICE_BYTES,
+        ),
         worst("viewers catching up", viewers, size_of::<Laps>() + 8),
         worst("rests of cut sends", viewers, LAP_REST_BYTES_MAX),
         worst("messages cut by a stall", viewers, READER_HEAP_BYTES_MAX),
