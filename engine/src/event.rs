@@ -54,7 +54,8 @@ pub struct Amendment {
 pub struct Baseline {
     /// The sequence the picture belongs to: the next block follows it.
     pub last: Sequence,
-    /// The frame of every slot that shows one, the newest ones first to last in slot order.
+    /// The frame of every slot that shows one, in slot order; the sequences of this block mean
+    /// nothing.
     pub frames: Block,
     /// Slots among them that show a fallback: for snapshots only.
     pub fallbacks: Vec<SlotIndex>,
@@ -106,14 +107,20 @@ impl Event {
         ceiling_ms: i64,
         tally: &mut VerdictTally,
     ) {
-        if !self.names.seated.get(slot.0 as usize).is_some_and(|&seated| seated) {
+        if !self.names.is_seated(slot) {
             tally.unseated += 1;
             return;
         }
         let verdict = self.slots.offer(slot, position, ceiling_ms);
         tally.count(verdict);
-        if verdict != Verdict::Accepted {
-            return;
+        match verdict {
+            Verdict::Accepted => {}
+            Verdict::Restored => return self.amend(slot),
+            Verdict::Late | Verdict::Duplicate | Verdict::Future | Verdict::WithoutFix => return,
+        }
+        if !self.amended.is_empty() {
+            // The frame says more than the amendment, and must not be overtaken by it.
+            self.amended.retain(|&amended| amended != slot);
         }
         if !self.audience.is_empty() {
             if self.building.is_empty() {
@@ -134,28 +141,35 @@ impl Event {
         withdrawn
     }
 
-    /// Follows a new roster: who left is hidden, who took another's slot begins anew.
+    /// Follows a new roster: who left is not shown any more, who returns is shown where it was, who
+    /// took another's slot begins anew.
     pub fn follow(&mut self, roster: &Roster, event: Option<&RosterEvent>) {
+        let Some(event) = event else {
+            for at in 0..self.slots.count() {
+                self.reseat(slot_index(at), false);
+            }
+            return;
+        };
         let mut names = Names::default();
-        for slot in event.map_or(&[][..], |event| &event.slots) {
-            names.push(roster.device_id(slot.device), roster.is_seated(*slot));
+        for slot in &event.slots {
+            names.push(roster.device_id(slot.device));
         }
-        self.slots.grow(names.seated.len());
-        for at in 0..self.slots.count() {
-            let slot = SlotIndex(u32::try_from(at).expect("EVENT_SLOTS_MAX is below 2^32"));
-            let seated = names.seated.get(at).is_some_and(|&seated| seated);
-            let renamed = seated && self.names.knows(slot) && self.names.at(slot) != names.at(slot);
-            let was_shown = self.slots.shown(slot).is_some();
-            if renamed {
+        self.slots.grow(names.ends.len());
+        self.names.seated.resize(self.slots.count(), false);
+        for (slot, _) in event.slots_with_index() {
+            if self.names.knows(slot) && self.names.at(slot) != names.at(slot) {
+                self.reseat(slot, false);
                 self.slots.reset(slot);
-            } else if !seated {
-                self.slots.hide(slot);
-            }
-            if was_shown && self.slots.shown(slot).is_none() {
-                self.amend(slot);
             }
         }
+        names.seated = std::mem::take(&mut self.names.seated);
         self.names = names;
+        for (slot, seat) in event.slots_with_index() {
+            self.reseat(slot, roster.is_seated(seat));
+        }
+        for at in event.slots.len()..self.slots.count() {
+            self.reseat(slot_index(at), false);
+        }
     }
 
     /// True when the event may be forgotten: no device, no audience.
@@ -190,7 +204,7 @@ impl Event {
         if !self.amended.is_empty() {
             let amended = std::mem::take(&mut self.amended);
             give(FeedUpdate::Amend(
-                amended.iter().filter_map(|&slot| self.amendment(slot)).collect(),
+                amended.iter().map(|&slot| self.amendment(slot)).collect(),
             ));
         }
     }
@@ -204,8 +218,8 @@ impl Event {
         let mut fallbacks = Vec::new();
         frames.begin_after(self.last);
         for at in 0..self.slots.count() {
-            let slot = SlotIndex(u32::try_from(at).expect("EVENT_SLOTS_MAX is below 2^32"));
-            if let Some(position) = self.slots.shown(slot) {
+            let slot = slot_index(at);
+            if let Some(position) = self.visible(slot) {
                 let name = self.names.at(slot);
                 frames.push(slot, |out| frame::encode(out, &self.head, name, position));
                 if !self.slots.is_newest(slot) {
@@ -231,26 +245,40 @@ impl Event {
         }
     }
 
-    /// What a snapshot shows in an amended slot; nothing to say if a frame of the same flush has
-    /// overtaken the amendment.
-    fn amendment(&self, slot: SlotIndex) -> Option<Amendment> {
-        if self.slots.is_newest(slot) {
-            return None;
-        }
-        let frame = self.slots.shown(slot).map(|position| {
+    fn amendment(&self, slot: SlotIndex) -> Amendment {
+        let frame = self.visible(slot).map(|position| {
             let mut frame = Vec::new();
             frame::encode(&mut frame, &self.head, self.names.at(slot), position);
             frame.into_boxed_slice()
         });
-        Some(Amendment { slot, frame })
+        Amendment { slot, frame }
+    }
+
+    /// What a snapshot shows in a slot.
+    fn visible(&self, slot: SlotIndex) -> Option<&Position> {
+        if self.names.is_seated(slot) { self.slots.shown(slot) } else { None }
+    }
+
+    fn reseat(&mut self, slot: SlotIndex, is_seated: bool) {
+        let seated = &mut self.names.seated[slot.0 as usize];
+        if std::mem::replace(seated, is_seated) != is_seated && self.slots.shown(slot).is_some() {
+            self.amend(slot);
+        }
     }
 }
 
+fn slot_index(at: usize) -> SlotIndex {
+    SlotIndex(u32::try_from(at).expect("EVENT_SLOTS_MAX is below 2^32"))
+}
+
 impl Names {
-    fn push(&mut self, device_id: &str, seated: bool) {
+    fn push(&mut self, device_id: &str) {
         write_escaped(&mut self.bytes, device_id);
         self.ends.push(u32::try_from(self.bytes.len()).expect("slots times 384 bytes"));
-        self.seated.push(seated);
+    }
+
+    fn is_seated(&self, slot: SlotIndex) -> bool {
+        self.seated.get(slot.0 as usize).is_some_and(|&seated| seated)
     }
 
     fn knows(&self, slot: SlotIndex) -> bool {

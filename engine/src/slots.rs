@@ -13,6 +13,9 @@ pub enum Verdict {
     Accepted,
     /// Older than what was shown: a device empties its buffer.
     Late,
+    /// Older than what viewers were sent, but newer than what is left to show since that was
+    /// withdrawn: for snapshots only.
+    Restored,
     /// The device time the slot already has: the first one stands, as in the database.
     Duplicate,
     /// Dated further ahead than the tolerance: it would freeze the dot.
@@ -28,13 +31,15 @@ pub struct VerdictTally {
     pub accepted: u64,
     /// See [`Verdict::Late`].
     pub late: u64,
+    /// See [`Verdict::Restored`].
+    pub restored: u64,
     /// See [`Verdict::Duplicate`].
     pub duplicate: u64,
     /// See [`Verdict::Future`].
     pub future: u64,
     /// See [`Verdict::WithoutFix`].
     pub without_fix: u64,
-    /// For a slot that the roster has closed meanwhile.
+    /// For a slot that the roster has closed meanwhile, or an event of another shard.
     pub unseated: u64,
 }
 
@@ -44,6 +49,7 @@ impl VerdictTally {
         match verdict {
             Verdict::Accepted => self.accepted += 1,
             Verdict::Late => self.late += 1,
+            Verdict::Restored => self.restored += 1,
             Verdict::Duplicate => self.duplicate += 1,
             Verdict::Future => self.future += 1,
             Verdict::WithoutFix => self.without_fix += 1,
@@ -53,7 +59,8 @@ impl VerdictTally {
     /// Everything that was judged.
     #[must_use]
     pub const fn total(&self) -> u64 {
-        self.accepted + self.late + self.duplicate + self.future + self.without_fix + self.unseated
+        let stored = self.late + self.restored + self.duplicate + self.future + self.without_fix;
+        self.accepted + stored + self.unseated
     }
 }
 
@@ -96,8 +103,7 @@ impl Slots {
         let at = slot.0 as usize;
         let high_water_ms = self.high_water_ms[at];
         if position.timestamp_ms <= high_water_ms {
-            let same = position.timestamp_ms == high_water_ms;
-            return if same { Verdict::Duplicate } else { Verdict::Late };
+            return self.offer_late(at, position);
         }
         if position.timestamp_ms > ceiling_ms {
             return Verdict::Future;
@@ -112,25 +118,34 @@ impl Slots {
 
     /// Falls back to `good` if the slot still shows the fix of `faulty_ms`; says whether it did.
     ///
-    /// A fallback is for snapshots only: the high-water mark stays, since viewers have seen it.
+    /// A fallback is for snapshots only: the high-water mark stays, since viewers have seen it. To
+    /// take a withdrawal back, offer the fix again: it is newer than what is left to show.
     pub fn withdraw(&mut self, slot: SlotIndex, faulty_ms: i64, good: Option<Position>) -> bool {
         let Some(shown) = self.shown.get_mut(slot.0 as usize) else { return false };
         let withdrawn = shown.as_ref().is_some_and(|shown| shown.timestamp_ms == faulty_ms);
         if withdrawn {
-            *shown = good.filter(|good| good.timestamp_ms < faulty_ms);
+            let is_older = |good: &Position| good.timestamp_ms < faulty_ms;
+            *shown = good.filter(|good| is_older(good) && !good.is_without_fix());
         }
         withdrawn
-    }
-
-    /// Takes the slot out of snapshots, its device having left the event; says whether it was shown.
-    pub fn hide(&mut self, slot: SlotIndex) -> bool {
-        self.shown[slot.0 as usize].take().is_some()
     }
 
     /// Makes the slot as new, for another device.
     pub fn reset(&mut self, slot: SlotIndex) {
         self.high_water_ms[slot.0 as usize] = NEVER_MS;
         self.shown[slot.0 as usize] = None;
+    }
+
+    /// A fix that viewers are past. It counts only where a withdrawal has left a gap below it.
+    fn offer_late(&mut self, at: usize, position: &Position) -> Verdict {
+        let shown = &mut self.shown[at];
+        let shown_ms = shown.as_ref().map_or(NEVER_MS, |shown| shown.timestamp_ms);
+        if position.timestamp_ms > shown_ms && !position.is_without_fix() {
+            *shown = Some(*position);
+            return Verdict::Restored;
+        }
+        let is_known = position.timestamp_ms == self.high_water_ms[at];
+        if is_known { Verdict::Duplicate } else { Verdict::Late }
     }
 
     /// True when the position shown is the newest that was ever accepted, not a fallback.
