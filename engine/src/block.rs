@@ -1,11 +1,13 @@
 //! The frames of one flush of one event: contiguous, immutable once sealed, shared by `Arc`.
 //!
-//! A viewer who is up to date gets a block with one send. Sealed blocks that nobody holds any more
-//! are used again, so a running server allocates no new ones.
+//! A viewer who is up to date gets a block with one send. A sealed block is used again by the shard
+//! that lets it go last: a server of one shard allocates no new ones, one of several at most one per
+//! flush.
 
 use std::sync::Arc;
 
 use crate::id::{Sequence, SlotIndex};
+use crate::limits::{SPARE_BLOCK_BYTES_MAX, SPARE_BLOCKS_MAX};
 
 /// Consecutive frames of one event.
 #[derive(Debug, Default)]
@@ -133,9 +135,6 @@ pub struct BlockPool {
     merging: Block,
 }
 
-/// More spare blocks than this are given back to the allocator.
-const SPARE_BLOCKS_MAX: usize = 256;
-
 impl BlockPool {
     /// Seals what was built: it is shared from now on, and `building` is empty again.
     pub fn seal(&mut self, building: &mut Block) -> Arc<Block> {
@@ -164,6 +163,7 @@ impl BlockPool {
     /// Takes a block back; it is used again if this was its last holder.
     pub fn give(&mut self, mut block: Arc<Block>) {
         if self.spare.len() < SPARE_BLOCKS_MAX
+            && block.bytes.capacity() <= SPARE_BLOCK_BYTES_MAX
             && let Some(inner) = Arc::get_mut(&mut block)
         {
             inner.clear();

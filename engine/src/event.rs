@@ -70,6 +70,20 @@ pub enum FeedUpdate {
     Amend(Arc<[Amendment]>),
 }
 
+impl FeedUpdate {
+    /// What it holds while it waits.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Block(block) => block.bytes().len(),
+            Self::Amend(amendments) => {
+                let frames = amendments.iter().filter_map(|a| a.frame.as_ref());
+                size_of_val(&**amendments) + frames.map(|frame| frame.len()).sum::<usize>()
+            }
+        }
+    }
+}
+
 impl Audience {
     /// True when nobody watches.
     #[must_use]
@@ -203,9 +217,7 @@ impl Event {
         }
         if !self.amended.is_empty() {
             let amended = std::mem::take(&mut self.amended);
-            give(FeedUpdate::Amend(
-                amended.iter().map(|&slot| self.amendment(slot)).collect(),
-            ));
+            give(FeedUpdate::Amend(amended.iter().map(|&slot| self.amendment(slot)).collect()));
         }
     }
 

@@ -4,13 +4,15 @@
 //! time with another, so nobody is always last. A viewer who is up to date gets the newest block
 //! with one send, straight from the shared bytes. Everybody else (replies to send, behind in the
 //! window, catching up) takes a turn of its own, of at most [`TURN_SENDS_MAX`] sends, and queues
-//! again. A blocked viewer costs nothing until the kernel takes bytes again.
+//! again; the round and the turns alternate. A blocked viewer costs nothing until the kernel takes bytes again.
 
 use std::collections::VecDeque;
 
 use crate::feed::{Feed, NO_LAPS, Place};
 use crate::id::{Sequence, ViewerId};
-use crate::limits::{FRAME_BYTES_TYPICAL, REPLIES_WAITING_MAX, TURN_SENDS_MAX};
+use crate::limits::{
+    FRAME_BYTES_TYPICAL, REPLIES_WAITING_MAX, ROUND_SENDS_PER_TURN, SPARE_TAILS_MAX, TURN_SENDS_MAX,
+};
 use crate::ring::{LapChunk, Laps};
 use crate::shard::{GoneReason, Shard};
 use crate::time::Now;
@@ -42,6 +44,8 @@ pub(crate) struct Sending {
     /// Viewers with something of their own to send.
     pub(crate) ready: VecDeque<u32>,
     turn: Option<Turn>,
+    /// Sends of the round before the next turn: neither starves the other.
+    round_credit: u32,
     offer: Option<Offer>,
     chunk: LapChunk,
     /// Rooms of past tails, used again.
@@ -146,8 +150,11 @@ impl Sending {
     }
 
     /// True when [`Shard::poll_send`] should be called.
+    ///
+    /// Also when a round has just ended: its end is to be stamped before the driver sleeps, or the
+    /// sleep would count as part of the round.
     pub(crate) fn has_work(&self) -> bool {
-        self.round.is_running || self.turn.is_some() || !self.ready.is_empty()
+        self.round.is_running || self.round.ended || self.turn.is_some() || !self.ready.is_empty()
     }
 
     /// Microseconds until a round may begin.
@@ -157,7 +164,7 @@ impl Sending {
 
     /// Keeps the room of a tail that is through.
     pub(crate) fn reuse_tail(&mut self, mut tail: Vec<u8>) {
-        if tail.capacity() > 0 {
+        if tail.capacity() > 0 && self.spare_tails.len() < SPARE_TAILS_MAX {
             tail.clear();
             self.spare_tails.push(tail);
         }
@@ -204,8 +211,10 @@ impl Shard {
                 return;
             }
         };
-        if is_blocked {
-            self.viewers.at_mut(offer.viewer()).expect("was offered bytes").is_blocked = true;
+        let viewer = self.viewers.at_mut(offer.viewer()).expect("was offered bytes");
+        viewer.is_blocked = is_blocked;
+        if bytes > 0 {
+            viewer.sent_ms = self.now.monotonic_ms();
         }
         match offer {
             Offer::Tail { viewer } => self.tail_sent(viewer, bytes),
@@ -233,7 +242,13 @@ impl Shard {
                     self.sending.turn = None;
                     self.make_ready(viewer);
                 }
+            } else if self.sending.round_credit > 0
+                && let Some(offer) = self.next_in_round()
+            {
+                self.sending.round_credit -= 1;
+                return Some(offer);
             } else if let Some(viewer) = self.sending.ready.pop_front() {
+                self.sending.round_credit = ROUND_SENDS_PER_TURN;
                 if let Some(place) = self.viewers.at_mut(viewer) {
                     place.is_ready = false;
                     self.sending.turn = Some(Turn { viewer, sends_left: TURN_SENDS_MAX });
@@ -336,6 +351,7 @@ impl Shard {
                 Place::FellOut => {
                     let laps = Laps::begin(place.cursor, feed.board(), feed.last());
                     feed.subscribers[subscriber as usize].laps = self.laps.insert(laps);
+                    self.tally.fell_behind += 1;
                 }
             }
         }
@@ -384,8 +400,13 @@ impl Shard {
         }
         viewer.sent_bytes = 0;
         let reply = viewer.replies.pop_front().expect("was offered");
-        if reply.is_message() {
-            viewer.message_ms = self.now.monotonic_ms();
+        match reply {
+            Reply::Message(_) | Reply::Subscribed(..) => viewer.message_ms = viewer.sent_ms,
+            Reply::Ping(_) => {
+                viewer.ping_waits = false;
+                viewer.pinged_ms = viewer.sent_ms;
+            }
+            Reply::Pong(_) | Reply::Close(_) => {}
         }
         if viewer.replies.is_empty() {
             // An idle viewer holds no room for replies.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::block::{Block, BlockPool};
 use crate::board::Board;
 use crate::event::{Baseline, FeedUpdate};
-use crate::id::{EventId, Sequence, SlotIndex, ViewerId};
+use crate::id::{EventId, Sequence, SlotIndex};
 use crate::limits::{FEED_WINDOW_AGE_MS, FEED_WINDOW_BYTES_MAX};
 
 /// The serving side of one event.
@@ -20,11 +20,9 @@ pub struct Feed {
     pub event: EventId,
     /// False until the owner's baseline has come.
     pub is_live: bool,
-    /// Viewers whose subscribe waits for the baseline.
-    pub waiting: Vec<ViewerId>,
     /// Everyone who streams, in no order.
     pub subscribers: Vec<Subscriber>,
-    /// When the last viewer left.
+    /// When the last viewer left, or the feed was made.
     pub idle_since_ms: u64,
     /// It is in the shard's list of those that the next round visits.
     pub is_dirty: bool,
@@ -39,6 +37,8 @@ pub struct Feed {
     last: Sequence,
     /// Counts changes of what a snapshot shows.
     revision: u64,
+    /// The revision of the newest amendment: an older snapshot shows what was withdrawn.
+    amended_revision: u64,
     snapshot: Option<(u64, Arc<Snapshot>)>,
     /// The slot of the newest frame, unless it was amended.
     newest: Option<SlotIndex>,
@@ -96,13 +96,12 @@ pub enum Place {
 impl Feed {
     /// A feed that waits for its baseline.
     #[must_use]
-    pub fn new(event: EventId) -> Self {
+    pub fn new(event: EventId, now_ms: u64) -> Self {
         Self {
             event,
             is_live: false,
-            waiting: Vec::new(),
             subscribers: Vec::new(),
-            idle_since_ms: 0,
+            idle_since_ms: now_ms,
             is_dirty: false,
             board: Board::default(),
             window: VecDeque::new(),
@@ -112,6 +111,7 @@ impl Feed {
             arrived: Vec::new(),
             last: Sequence(0),
             revision: 0,
+            amended_revision: 0,
             snapshot: None,
             newest: None,
         }
@@ -134,9 +134,7 @@ impl Feed {
     /// Keeps an update for the next round. An update from before the baseline is not for us.
     pub fn handle_update(&mut self, update: FeedUpdate) {
         if self.is_live {
-            if let FeedUpdate::Block(block) = &update {
-                self.pending_bytes += block.bytes().len();
-            }
+            self.pending_bytes += update.bytes();
             self.pending.push(update);
         }
     }
@@ -166,6 +164,7 @@ impl Feed {
                     blocks.push(block);
                 }
                 FeedUpdate::Amend(amendments) => {
+                    self.amended_revision = self.revision;
                     for amendment in amendments.iter() {
                         self.amend(amendment.slot, amendment.frame.as_deref());
                     }
@@ -244,10 +243,11 @@ impl Feed {
         }
     }
 
-    /// The newest snapshot that was joined, however old.
+    /// The newest snapshot that was joined, unless it shows what was withdrawn since.
     #[must_use]
     pub fn past_snapshot(&self) -> Option<&Arc<Snapshot>> {
-        self.snapshot.as_ref().map(|(_, snapshot)| snapshot)
+        let is_good = |(revision, _): &&(u64, _)| *revision >= self.amended_revision;
+        self.snapshot.as_ref().filter(is_good).map(|(_, snapshot)| snapshot)
     }
 
     /// True when a snapshot of this moment exists.
@@ -270,7 +270,7 @@ impl Feed {
     /// Bytes this feed holds on the heap, its snapshot and subscribers included.
     #[must_use]
     pub fn heap_bytes(&self) -> usize {
-        let snapshot_bytes = self.past_snapshot().map_or(0, |snapshot| snapshot.tail.capacity());
+        let snapshot_bytes = self.snapshot.as_ref().map_or(0, |(_, s)| s.tail.capacity());
         let places_bytes = self.subscribers.capacity() * size_of::<Subscriber>();
         self.board.heap_bytes()
             + self.window_bytes
@@ -291,6 +291,11 @@ impl Feed {
         self.last = block.last();
         self.window_bytes += block.bytes().len();
         self.window.push_back(Kept { block, since_ms: now_ms });
+        self.forget_old(pool, now_ms);
+    }
+
+    /// Lets blocks go that are too old or too many.
+    pub fn forget_old(&mut self, pool: &mut BlockPool, now_ms: u64) {
         // The two newest stay whatever they weigh, so that a hiccup alone conflates nobody.
         while self.window.len() > 2 {
             let oldest = &self.window[0];

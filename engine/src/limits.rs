@@ -146,6 +146,11 @@ pub const FRAME_BYTES_MAX: usize = 768;
 /// A longer one makes an event's table of frames grow once, in the middle of a round.
 pub const FRAME_BYTES_TYPICAL: usize = 192;
 
+/// Blocks that a shard keeps to use again, and the largest it keeps: 16 MiB at most.
+pub const SPARE_BLOCKS_MAX: usize = 64;
+/// See [`SPARE_BLOCKS_MAX`].
+pub const SPARE_BLOCK_BYTES_MAX: usize = 256 * 1024;
+
 /// A block that reaches this is sealed at once and another begun. 1 MiB is 6,000 frames: five times
 /// what the busiest planned event gathers in one flush.
 pub const BLOCK_BYTES_MAX: usize = 1024 * 1024;
@@ -158,8 +163,8 @@ pub const FEED_WINDOW_BYTES_MAX: usize = 256 * 1024;
 /// to take more in; its viewers then get two blocks instead of one.
 pub const FEED_PENDING_BYTES_MAX: usize = 1024 * 1024;
 
-/// How old a block of the window may grow. A viewer further behind is conflated: fresh beats
-/// complete.
+/// How old a block of the window may grow, the two newest excepted, which stay until others come. A
+/// viewer further behind is conflated: fresh beats complete.
 pub const FEED_WINDOW_AGE_MS: u64 = 1000;
 
 /// Most events that one shard serves to viewers at a time. Each may keep a whole window.
@@ -168,21 +173,22 @@ pub const FEEDS_MAX: usize = 4_096;
 /// How long a feed without viewers is kept, so that one who reconnects finds it warm.
 pub const FEED_LINGER_MS: u64 = 30_000;
 
-/// Bytes of snapshots that one shard keeps alive for viewers still downloading them. Beyond it,
-/// newcomers share the newest one there is and catch up from its sequence.
+/// Bytes of snapshots that one shard keeps alive: the newest of each feed, and older ones for viewers
+/// still downloading them. Beyond it, newcomers share the newest one of their feed and catch up from
+/// its sequence; who cannot waits, see [`HELD_MS_MAX`].
 pub const SNAPSHOT_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 // ---- Viewers and fan-out (ring.rs, viewer.rs, fanout.rs, shard.rs) ----
 
-/// Most viewers of one shard.
+/// Most viewers of the process. A shard refuses more; the listener keeps the sum.
 pub const VIEWERS_MAX: usize = 100_000;
 
 /// Most topics of one viewer.
 pub const TOPICS_MAX: usize = 32;
 
-/// Most requests of one viewer that wait for an answer from outside. The burst of the message rate
-/// is below it, so it is reached only together with that limit.
-pub const REQUESTS_WAITING_MAX: usize = 64;
+/// Most requests of one viewer that wait for an answer from outside: a burst, and what the message
+/// rate allows in the 5 s that an answer may take, with some room.
+pub const REQUESTS_WAITING_MAX: usize = 128;
 
 /// Replies that may wait for a viewer who does not read. At this many pitwall stops reading from it;
 /// what was already read, at most a burst of messages, is still answered.
@@ -207,6 +213,23 @@ pub const LAP_REST_BYTES_MAX: usize = 2 * 1024;
 /// Sends for one viewer before the next has its turn.
 pub const TURN_SENDS_MAX: u32 = 4;
 
+/// Sends of a round between two such turns, so that a crowd that downloads snapshots or catches up
+/// does not keep the news from those who are up to date, nor the reverse.
+pub const ROUND_SENDS_PER_TURN: u32 = 16;
+
+/// Rooms of past tails that a shard keeps to use again: 200 bytes each, 2 KiB at most.
+pub const SPARE_TAILS_MAX: usize = 4_096;
+
+/// How long a viewer may leave a reply unread without taking a byte. Replies are never dropped and a
+/// snapshot among them is memory, so whoever does not want them is cut. A stream may stand still.
+pub const REPLY_STALL_MS: u64 = 30_000;
+
+/// How long an allowed subscribe may wait for the owner's picture or for memory. Clients wait 5 s.
+pub const HELD_MS_MAX: u64 = 4_000;
+
+/// A snapshot up to this size is copied behind its private part: one send instead of two.
+pub const SNAPSHOT_COPY_BYTES_MAX: usize = 4 * 1024;
+
 /// Upper bound of the rest between two rounds (`LIVE_FLUSH_MAX_MS`).
 pub const FLUSH_MAX_MS: u64 = 20;
 
@@ -219,6 +242,9 @@ pub const SILENCE_MS: u64 = 45_000;
 
 /// Every viewer is looked at this often, for pings, silence and deadlines.
 pub const SWEEP_MS: u64 = 5_000;
+
+/// How often the sweep goes on by a few viewers: what an idle shard wakes up for.
+pub const SWEEP_STEP_MS: u64 = 100;
 
 /// How long the other side may take to answer a close before the connection is cut.
 pub const CLOSE_WAIT_MS: u64 = 5_000;
@@ -237,11 +263,12 @@ pub const PING_RATE: Rate = Rate { per_second: 5, burst: 20 };
 
 const _: () = {
     assert!(SILENCE_MS + SWEEP_MS < 60_000, "clients reconnect after 60 s without a message");
-    assert!(PING_INTERVAL_MS.is_multiple_of(SWEEP_MS), "a ping is due exactly at a visit");
-    assert!(FEED_WINDOW_BYTES_MAX >= 2 * LAP_CHUNK_BYTES, "a lap must end inside the window");
+    assert!(PING_INTERVAL_MS.is_multiple_of(SWEEP_MS), "a visit finds the ping just due");
+    assert!(HELD_MS_MAX < 5_000, "clients wait 5 s for the reply to a subscribe");
     assert!(EVENT_SLOTS_MAX <= SLOTS_MAX && DEVICES_MAX <= SLOTS_MAX);
     assert!(6 * (TOPIC_BYTES_MAX + REQUEST_ID_BYTES_MAX) + 256 <= REPLY_BYTES_MAX);
-    assert!(MESSAGE_RATE.burst as usize <= REQUESTS_WAITING_MAX, "a legal burst can wait");
+    let legal = MESSAGE_RATE.burst + 5 * MESSAGE_RATE.per_second;
+    assert!(legal as usize <= REQUESTS_WAITING_MAX, "what is legal can wait");
     assert!(FRAME_BYTES_MAX < 65_536 && FRAME_BYTES_TYPICAL < FRAME_BYTES_MAX);
 };
 

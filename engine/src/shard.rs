@@ -20,12 +20,18 @@
 //!    [`Shard::poll_resumed`] until they have nothing;
 //! 6. sleep until there is input, but no longer than [`Shard::poll_timeout`] says.
 //!
+//! The clock that [`Shard::handle_time`] gets must not go back. A viewer is named by its whole
+//! [`ViewerId`]: its place may be given to another before the driver has heard of its end, and
+//! [`Shard::poll_gone`] may name one that the driver has just reported lost. What a device newly
+//! registered to an event was last seen at is offered like any other position.
+//!
 //! Between a router and its shards, rosters and positions keep their order: positions routed by one
 //! roster are handed over before the next roster is.
 
 mod owner;
 mod requests;
 mod sweep;
+mod topics;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -38,14 +44,15 @@ use crate::fanout::Sending;
 use crate::feed::{Feed, NO_LAPS, Snapshot, Subscriber};
 use crate::id::{EventId, EventIndex, Sequence, ShardIndex, SlotIndex, ViewerId};
 use crate::limits::{
-    FLUSH_MAX_MS, FUTURE_TOLERANCE_MS, PING_INTERVAL_MS, REPLIES_WAITING_MAX, VIEWERS_MAX,
+    FLUSH_MAX_MS, FUTURE_TOLERANCE_MS, MESSAGE_RATE, PING_INTERVAL_MS, PING_RATE,
+    REPLIES_WAITING_MAX, SUBSCRIBE_RATE, TOPICS_MAX, VIEWERS_MAX, VIOLATIONS_MAX,
 };
 use crate::position::Position;
 use crate::ring::Laps;
 use crate::roster::Roster;
 use crate::slots::VerdictTally;
 use crate::table::Table;
-use crate::time::Now;
+use crate::time::{Now, Rate};
 use crate::viewer::{Reply, Viewer};
 
 /// What an operator may set about a shard.
@@ -65,6 +72,16 @@ pub struct ShardConfig {
     pub ping_interval_ms: u64,
     /// See [`VIEWERS_MAX`].
     pub viewers_max: usize,
+    /// See [`TOPICS_MAX`].
+    pub topics_max: usize,
+    /// See [`MESSAGE_RATE`].
+    pub message_rate: Rate,
+    /// See [`SUBSCRIBE_RATE`].
+    pub subscribe_rate: Rate,
+    /// See [`PING_RATE`].
+    pub ping_rate: Rate,
+    /// See [`VIOLATIONS_MAX`].
+    pub violations_max: u8,
 }
 
 /// Most shards: an audience is one bit each of a word.
@@ -82,6 +99,11 @@ impl ShardConfig {
             flush_min_ms: 0,
             ping_interval_ms: PING_INTERVAL_MS,
             viewers_max: VIEWERS_MAX,
+            topics_max: TOPICS_MAX,
+            message_rate: MESSAGE_RATE,
+            subscribe_rate: SUBSCRIBE_RATE,
+            ping_rate: PING_RATE,
+            violations_max: VIOLATIONS_MAX,
         }
     }
 }
@@ -143,6 +165,8 @@ pub enum GoneReason {
     Silent,
     /// Writing failed.
     Broken,
+    /// It has left replies unread for too long.
+    Stalled,
 }
 
 /// What became of the frames that were due to viewers.
@@ -153,12 +177,44 @@ pub enum GoneReason {
 pub struct Ledger {
     /// Frames times viewers subscribed when they appeared.
     pub due: u64,
-    /// Handed to the kernel.
+    /// Handed to the kernel, or cut and kept for the viewer.
     pub delivered: u64,
     /// Passed over, because a newer one of the same device was sent instead.
     pub conflated: u64,
     /// Left when the viewer unsubscribed or went.
     pub abandoned: u64,
+}
+
+/// What happened to viewers, counted since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ViewerTally {
+    /// Frames repeated to break a silence.
+    pub repeated: u64,
+    /// Subscribes that had to wait for the owner's picture or for memory.
+    pub held: u64,
+    /// Messages and subscribes beyond their rate.
+    pub rate_limited: u64,
+    /// How often a viewer fell out of a window and began to catch up.
+    pub fell_behind: u64,
+    /// Viewers who left replies unread for too long.
+    pub stalled: u64,
+    /// Viewers who were not heard of for too long.
+    pub silent: u64,
+}
+
+/// What is in use of the bounds of a shard.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Of `viewers_max`.
+    pub viewers: usize,
+    /// Of [`crate::limits::FEEDS_MAX`].
+    pub feeds: usize,
+    /// Viewers and topics catching up.
+    pub laps: usize,
+    /// Of [`crate::limits::SNAPSHOT_BYTES_MAX`].
+    pub snapshot_bytes: usize,
+    /// Subscribes that are held.
+    pub held: usize,
 }
 
 /// See the module.
@@ -180,9 +236,11 @@ pub struct Shard {
     pub(crate) viewers: Table<Viewer>,
     pub(crate) laps: Table<Laps>,
     snapshots: Vec<std::sync::Weak<Snapshot>>,
-    deferred: VecDeque<ViewerId>,
+    /// Viewers whose subscribe is held, and until when.
+    held: VecDeque<(u64, ViewerId)>,
     pub(crate) sending: Sending,
     pub(crate) ledger: Ledger,
+    pub(crate) tally: ViewerTally,
     sweep: sweep::Sweep,
     peer_out: VecDeque<(ShardIndex, PeerMessage)>,
     questions: VecDeque<Question>,
@@ -212,9 +270,10 @@ impl Shard {
             viewers: Table::default(),
             laps: Table::default(),
             snapshots: Vec::new(),
-            deferred: VecDeque::new(),
+            held: VecDeque::new(),
             sending: Sending::default(),
             ledger: Ledger::default(),
+            tally: ViewerTally::default(),
             sweep: sweep::Sweep::new(now),
             peer_out: VecDeque::new(),
             questions: VecDeque::new(),
@@ -241,6 +300,25 @@ impl Shard {
     /// A viewer from which bytes are wanted again.
     pub fn poll_resumed(&mut self) -> Option<ViewerId> {
         self.resumed.pop_front()
+    }
+
+    /// What happened to viewers.
+    #[must_use]
+    pub const fn viewer_tally(&self) -> &ViewerTally {
+        &self.tally
+    }
+
+    /// What is in use of the shard's bounds.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        let snapshots = self.snapshots.iter().filter_map(std::sync::Weak::upgrade);
+        Usage {
+            viewers: self.viewers.count(),
+            feeds: self.feeds.count(),
+            laps: self.laps.count(),
+            snapshot_bytes: snapshots.map(|snapshot| snapshot.tail.len()).sum(),
+            held: self.held.len(),
+        }
     }
 
     /// Number of viewers.
@@ -309,6 +387,9 @@ impl Shard {
     /// Owes a reply to a viewer.
     pub(crate) fn reply(&mut self, index: u32, reply: Reply) {
         if let Some(viewer) = self.viewers.at_mut(index) {
+            if viewer.replies.is_empty() {
+                viewer.sent_ms = self.now.monotonic_ms();
+            }
             viewer.replies.push_back(reply);
             self.make_ready(index);
         }
@@ -341,6 +422,11 @@ impl Shard {
 
     /// Takes a viewer out and has its socket closed.
     pub(crate) fn lose(&mut self, index: u32, reason: GoneReason) {
+        match reason {
+            GoneReason::Stalled => self.tally.stalled += 1,
+            GoneReason::Silent => self.tally.silent += 1,
+            GoneReason::Closed | GoneReason::CloseIgnored | GoneReason::Broken => {}
+        }
         let viewer = self.id(index);
         self.remove(index);
         self.gone.push_back(Gone { viewer, reason });

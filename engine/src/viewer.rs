@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use crate::feed::Snapshot;
 use crate::id::EventId;
-use crate::limits::{MESSAGE_RATE, PING_RATE, SUBSCRIBE_RATE};
 use crate::protocol::RequestId;
+use crate::shard::ShardConfig;
 use crate::time::{Bucket, Now};
 use crate::websocket::Reader;
 
@@ -34,16 +34,18 @@ pub struct Viewer {
     pub is_blocked: bool,
     /// It is in the list of those that have something to send.
     pub is_ready: bool,
-    /// A pong to send was overtaken by nothing yet: at most one waits.
-    pub pong_waits: bool,
+    /// A ping is among its replies.
+    pub ping_waits: bool,
     /// Violations in a row.
     pub violation_count: u8,
     /// The next ticket for a question about access.
     pub next_ticket: u32,
     /// When a byte last came from it.
     pub heard_ms: u64,
-    /// When it was last pinged.
+    /// When a ping last went out to it.
     pub pinged_ms: u64,
+    /// When the kernel last took anything for it but a whole block, or replies began to wait.
+    pub sent_ms: u64,
     /// When a message was last sent to it.
     pub message_ms: u64,
     /// How many messages it may still send.
@@ -111,8 +113,9 @@ pub enum Answer {
     Asked(u32),
     /// The answer.
     Known(Decision),
-    /// Allowed, but the owner's picture or memory for a snapshot is still to come.
-    Held,
+    /// Allowed, but the owner's picture or memory for a snapshot is still to come. It waits until
+    /// this moment, in milliseconds.
+    Held(u64),
 }
 
 /// May this user see this event?
@@ -135,8 +138,8 @@ pub enum Reply {
     Message(Vec<u8>),
     /// `subscribed`: the private part, then the shared one.
     Subscribed(Vec<u8>, Arc<Snapshot>),
-    /// A WebSocket control frame that is no message to a client's script.
-    Control(Vec<u8>),
+    /// A ping.
+    Ping(Vec<u8>),
     /// A pong.
     Pong(Vec<u8>),
     /// The last bytes of the connection.
@@ -146,7 +149,7 @@ pub enum Reply {
 impl Viewer {
     /// A viewer who has said nothing yet.
     #[must_use]
-    pub fn new(now: Now) -> Self {
+    pub fn new(now: Now, config: &ShardConfig) -> Self {
         let now_ms = now.monotonic_ms();
         Self {
             reader: Reader::default(),
@@ -159,16 +162,24 @@ impl Viewer {
             state: State::Open,
             is_blocked: false,
             is_ready: false,
-            pong_waits: false,
+            ping_waits: false,
             violation_count: 0,
             next_ticket: 0,
             heard_ms: now_ms,
             pinged_ms: now_ms,
+            sent_ms: now_ms,
             message_ms: now_ms,
-            messages: Bucket::full(MESSAGE_RATE, now),
-            subscribes: Bucket::full(SUBSCRIBE_RATE, now),
-            pings: Bucket::full(PING_RATE, now),
+            messages: Bucket::full(config.message_rate, now),
+            subscribes: Bucket::full(config.subscribe_rate, now),
+            pings: Bucket::full(config.ping_rate, now),
         }
+    }
+
+    /// A ticket for the next question about access.
+    pub const fn ticket(&mut self) -> u32 {
+        let ticket = self.next_ticket;
+        self.next_ticket = ticket.wrapping_add(1);
+        ticket
     }
 
     /// True when a block can be sent at once: nothing is before it and the kernel takes bytes.
@@ -200,10 +211,9 @@ impl Reply {
     #[must_use]
     pub fn bytes_from(&self, sent_bytes: usize) -> &[u8] {
         match self {
-            Self::Message(bytes)
-            | Self::Control(bytes)
-            | Self::Pong(bytes)
-            | Self::Close(bytes) => &bytes[sent_bytes..],
+            Self::Message(bytes) | Self::Ping(bytes) | Self::Pong(bytes) | Self::Close(bytes) => {
+                &bytes[sent_bytes..]
+            }
             Self::Subscribed(prefix, _) if sent_bytes < prefix.len() => &prefix[sent_bytes..],
             Self::Subscribed(prefix, snapshot) => &snapshot.tail[sent_bytes - prefix.len()..],
         }
@@ -213,24 +223,17 @@ impl Reply {
     #[must_use]
     pub fn total_bytes(&self) -> usize {
         match self {
-            Self::Message(bytes)
-            | Self::Control(bytes)
-            | Self::Pong(bytes)
-            | Self::Close(bytes) => bytes.len(),
+            Self::Message(bytes) | Self::Ping(bytes) | Self::Pong(bytes) | Self::Close(bytes) => {
+                bytes.len()
+            }
             Self::Subscribed(prefix, snapshot) => prefix.len() + snapshot.tail.len(),
         }
-    }
-
-    /// True for what a client's script sees: a ping it does not.
-    #[must_use]
-    pub const fn is_message(&self) -> bool {
-        matches!(self, Self::Message(_) | Self::Subscribed(..))
     }
 
     fn heap_bytes(&self) -> usize {
         match self {
             Self::Message(bytes)
-            | Self::Control(bytes)
+            | Self::Ping(bytes)
             | Self::Pong(bytes)
             | Self::Close(bytes)
             | Self::Subscribed(bytes, _) => bytes.capacity(),

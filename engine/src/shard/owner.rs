@@ -92,9 +92,7 @@ impl Shard {
                     && !feed.is_live
                 {
                     feed.handle_baseline(&baseline);
-                    for viewer in std::mem::take(&mut feed.waiting) {
-                        self.release(viewer);
-                    }
+                    self.retry_held();
                 }
             }
             PeerMessage::Update(event, update) => {
@@ -135,7 +133,7 @@ impl Shard {
         if let Some(&index) = self.feed_by_id.get(&event) {
             return index;
         }
-        let index = self.feeds.insert(Feed::new(event));
+        let index = self.feeds.insert(Feed::new(event, self.now.monotonic_ms()));
         self.feed_by_id.insert(event, index);
         let join = PeerMessage::Join(event, self.config.index);
         self.tell(owner(event, self.config.shard_count), join);

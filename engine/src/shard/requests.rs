@@ -1,24 +1,16 @@
 //! What viewers ask of the shard, and the replies they are owed: one each, in order.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Weak};
 
 use super::{GoneReason, Question, Shard};
-use crate::feed::{NO_LAPS, Snapshot, Subscriber};
 use crate::id::{EventId, ViewerId};
-use crate::limits::{
-    CLOSE_WAIT_MS, MESSAGE_RATE, PING_RATE, REQUESTS_WAITING_MAX, SNAPSHOT_BYTES_MAX,
-    SUBSCRIBE_RATE, TOPICS_MAX, VIOLATIONS_MAX,
-};
+use crate::limits::{CLOSE_WAIT_MS, REQUESTS_WAITING_MAX};
 use crate::protocol::{
     ErrorCode, Refusal, Request, RequestId, RequestKind, Topic as ProtocolTopic, parse_request,
-    write_error, write_refusal, write_subscribed_prefix, write_unsubscribed,
+    write_error, write_refusal, write_unsubscribed,
 };
-use crate::viewer::{Answer, Decision, Reply, State, Topic, Viewer, Waiting};
+use crate::viewer::{Answer, Decision, Reply, State, Viewer, Waiting};
 use crate::websocket::{CloseCode, Incoming, Input, write_close, write_close_echo, write_pong};
-
-/// A snapshot up to this size is copied behind its private part: one send instead of two.
-const SNAPSHOT_COPY_BYTES_MAX: usize = 4096;
 
 impl Shard {
     /// A viewer who has been let in; `None` when the shard is full.
@@ -26,7 +18,8 @@ impl Shard {
         if self.viewers.count() >= self.config.viewers_max {
             return None;
         }
-        let index = self.viewers.insert(Viewer::new(self.now));
+        let viewer = Viewer::new(self.now, &self.config);
+        let index = self.viewers.insert(viewer);
         Some(self.id(index))
     }
 
@@ -43,7 +36,8 @@ impl Shard {
                 Ok(Incoming::Ping(payload)) => self.handle_ping(index, payload),
                 Ok(Incoming::Pong(_)) => {}
                 Ok(Incoming::Close { code, .. }) => self.handle_peer_close(index, code),
-                Err(failure) => self.close(index, failure.close_code(), failure.sentence()),
+                // Its reader is finished, so its own close would not be heard: ours is the last word.
+                Err(failure) => self.end(index, failure.close_code(), failure.sentence(), true),
             }
         }
         if self.place_of(viewer).is_some()
@@ -95,16 +89,26 @@ impl Shard {
             write_unsubscribed(&mut bytes, event, None);
             self.reply(index, Reply::Message(bytes));
         }
-        // What was allowed before the revocation and still waits must not begin after it.
+        // What was allowed before the revocation and still waits must not begin after it, and an
+        // answer that is under way may be older than the revocation: it is asked for again.
         let Some(place) = self.viewers.at_mut(index) else { return };
+        let mut fresh_ticket = place.next_ticket;
         for waiting in &mut place.line {
-            if let Waiting::Subscribe { event: wanted, answer, .. } = waiting
-                && *wanted == event
-                && matches!(answer, Answer::Known(Decision::Allowed) | Answer::Held)
-            {
-                *answer = Answer::Known(Decision::Forbidden);
+            let Waiting::Subscribe { event: wanted, answer, .. } = waiting else { continue };
+            match answer {
+                _ if *wanted != event => {}
+                Answer::Known(Decision::Allowed) | Answer::Held(_) => {
+                    *answer = Answer::Known(Decision::Forbidden);
+                }
+                Answer::Asked(ticket) => {
+                    *ticket = fresh_ticket;
+                    self.questions.push_back(Question { viewer, ticket: fresh_ticket, event });
+                    fresh_ticket = fresh_ticket.wrapping_add(1);
+                }
+                Answer::Known(_) => {}
             }
         }
+        place.next_ticket = fresh_ticket;
         self.advance_line(index);
     }
 
@@ -120,13 +124,14 @@ impl Shard {
         let Some(viewer) = self.viewers.at_mut(index).filter(|viewer| viewer.is_open()) else {
             return;
         };
-        if !viewer.messages.take(MESSAGE_RATE, now) {
-            self.refuse_rate(index, None, None);
-            return;
-        }
+        let is_allowed = viewer.messages.take(self.config.message_rate, now);
         match parse_request(text) {
-            Ok(request) => self.handle_request(index, request),
-            Err(refusal) => self.refuse(index, &refusal),
+            Ok(request) if is_allowed => self.handle_request(index, request),
+            Err(refusal) if is_allowed => self.refuse(index, &refusal),
+            Ok(request) => {
+                self.refuse_rate(index, Some(&ProtocolTopic::Event(request.event)), request.id);
+            }
+            Err(refusal) => self.refuse_rate(index, refusal.topic.as_ref(), refusal.id),
         }
     }
 
@@ -136,17 +141,17 @@ impl Shard {
         let Some(viewer) = self.viewers.at_mut(index) else { return };
         match kind {
             RequestKind::Subscribe => {
-                if !viewer.subscribes.take(SUBSCRIBE_RATE, now) {
-                    self.refuse_rate(index, Some(event), id);
+                if !viewer.subscribes.take(self.config.subscribe_rate, now) {
+                    self.refuse_rate(index, Some(&ProtocolTopic::Event(event)), id);
                     return;
                 }
                 viewer.violation_count = 0;
-                let ticket = viewer.next_ticket;
-                viewer.next_ticket = ticket.wrapping_add(1);
-                let viewer = self.id(index);
-                self.questions.push_back(Question { viewer, ticket, event });
+                let ticket = viewer.ticket();
                 let answer = Answer::Asked(ticket);
-                self.queue(index, Waiting::Subscribe { event, id, answer });
+                if self.queue(index, Waiting::Subscribe { event, id, answer }) {
+                    let viewer = self.id(index);
+                    self.questions.push_back(Question { viewer, ticket, event });
+                }
             }
             RequestKind::Unsubscribe => {
                 viewer.violation_count = 0;
@@ -164,11 +169,11 @@ impl Shard {
         }
     }
 
-    fn refuse_rate(&mut self, index: u32, event: Option<EventId>, id: Option<RequestId>) {
+    fn refuse_rate(&mut self, index: u32, topic: Option<&ProtocolTopic>, id: Option<RequestId>) {
+        self.tally.rate_limited += 1;
         let mut bytes = Vec::new();
         let code = ErrorCode::RateLimited;
-        let topic = event.map(ProtocolTopic::Event);
-        write_error(&mut bytes, code, topic.as_ref(), id.as_ref(), code.sentence());
+        write_error(&mut bytes, code, topic, id.as_ref(), code.sentence());
         self.queue(index, Waiting::Refusal(bytes));
         self.count_violation(index);
     }
@@ -176,7 +181,7 @@ impl Shard {
     fn count_violation(&mut self, index: u32) {
         let Some(viewer) = self.viewers.at_mut(index) else { return };
         viewer.violation_count += 1;
-        if viewer.violation_count >= VIOLATIONS_MAX {
+        if viewer.violation_count >= self.config.violations_max {
             self.close(index, CloseCode::POLICY, "Too many violations in a row.");
         }
     }
@@ -186,7 +191,7 @@ impl Shard {
         let Some(viewer) = self.viewers.at_mut(index).filter(|viewer| viewer.is_open()) else {
             return;
         };
-        if !viewer.pings.take(PING_RATE, now) {
+        if !viewer.pings.take(self.config.ping_rate, now) {
             self.close(index, CloseCode::POLICY, "Too many pings.");
             return;
         }
@@ -221,8 +226,12 @@ impl Shard {
     }
 
     fn close(&mut self, index: u32, code: CloseCode, reason: &str) {
+        self.end(index, code, reason, false);
+    }
+
+    fn end(&mut self, index: u32, code: CloseCode, reason: &str, heard_close: bool) {
         if self.viewers.at(index).is_some_and(Viewer::is_open) {
-            self.begin_close(index, false);
+            self.begin_close(index, heard_close);
             let mut bytes = Vec::new();
             write_close(&mut bytes, code, reason);
             self.reply(index, Reply::Close(bytes));
@@ -238,14 +247,16 @@ impl Shard {
         }
     }
 
-    fn queue(&mut self, index: u32, waiting: Waiting) {
-        let Some(viewer) = self.viewers.at_mut(index) else { return };
+    /// Puts a request into the line; false when that was one too many.
+    fn queue(&mut self, index: u32, waiting: Waiting) -> bool {
+        let Some(viewer) = self.viewers.at_mut(index) else { return false };
         if viewer.line.len() >= REQUESTS_WAITING_MAX {
             self.close(index, CloseCode::POLICY, "Too many requests at once.");
-            return;
+            return false;
         }
         viewer.line.push_back(waiting);
         self.advance_line(index);
+        true
     }
 
     /// Answers the requests at the head of the line, up to one that has to wait.
@@ -259,11 +270,8 @@ impl Shard {
             };
             match first {
                 Waiting::Subscribe { event, id, answer: Answer::Known(decision) } => {
-                    let done = self.decide(index, event, id.as_ref(), decision);
-                    if !done {
-                        let waiting = Waiting::Subscribe { event, id, answer: Answer::Held };
-                        let viewer = self.viewers.at_mut(index).expect("nobody has left");
-                        viewer.line.push_front(waiting);
+                    if !self.decide(index, event, id.as_ref(), decision) {
+                        self.hold(index, event, id);
                         return;
                     }
                 }
@@ -294,10 +302,12 @@ impl Shard {
             Decision::Allowed => {
                 let viewer = self.viewers.at(index).expect("the caller has found it");
                 let is_known = self.topic_of(viewer, event).is_some();
-                if !is_known && viewer.topics.len() >= TOPICS_MAX {
+                if !is_known && viewer.topics.len() >= self.config.topics_max {
                     ErrorCode::TooManyTopics
                 } else if !self.has_room_for(event) {
-                    ErrorCode::Error
+                    let sentence = "This server serves as many events as it can. Try again.";
+                    self.reply_error(index, (event, id), ErrorCode::Error, sentence);
+                    return true;
                 } else {
                     return self.subscribe(index, event, id);
                 }
@@ -306,148 +316,20 @@ impl Shard {
             Decision::NotFound => ErrorCode::NotFound,
             Decision::Undecided => ErrorCode::Error,
         };
+        self.reply_error(index, (event, id), code, code.sentence());
+        true
+    }
+
+    pub(super) fn reply_error(
+        &mut self,
+        index: u32,
+        request: (EventId, Option<&RequestId>),
+        code: ErrorCode,
+        sentence: &str,
+    ) {
         let mut bytes = Vec::new();
-        write_error(&mut bytes, code, Some(&ProtocolTopic::Event(event)), id, code.sentence());
+        let (event, id) = request;
+        write_error(&mut bytes, code, Some(&ProtocolTopic::Event(event)), id, sentence);
         self.reply(index, Reply::Message(bytes));
-        true
-    }
-
-    fn subscribe(&mut self, index: u32, event: EventId, id: Option<&RequestId>) -> bool {
-        let feed_index = self.feed_of(event);
-        let viewer_id = self.id(index);
-        let feed = self.feeds.at_mut(feed_index).expect("found or made");
-        if !feed.is_live {
-            feed.waiting.push(viewer_id);
-            return false;
-        }
-        let place = self.viewers.at(index).and_then(|viewer| self.topic_of(viewer, event));
-        let Some(snapshot) = self.snapshot_for(feed_index, place.is_none()) else {
-            self.deferred.push_back(viewer_id);
-            return false;
-        };
-        match place {
-            Some(topic) => self.move_cursor(topic, &snapshot),
-            None => self.add_subscriber(index, feed_index, &snapshot),
-        }
-        let mut prefix = Vec::new();
-        write_subscribed_prefix(&mut prefix, event, id, snapshot.tail.len());
-        if snapshot.tail.len() <= SNAPSHOT_COPY_BYTES_MAX {
-            prefix.extend_from_slice(&snapshot.tail);
-            self.reply(index, Reply::Message(prefix));
-        } else {
-            self.reply(index, Reply::Subscribed(prefix, snapshot));
-        }
-        true
-    }
-
-    /// The snapshot of this moment, or an older one for a newcomer when memory is short.
-    fn snapshot_for(&mut self, feed_index: u32, is_newcomer: bool) -> Option<Arc<Snapshot>> {
-        let feed = self.feeds.at_mut(feed_index).expect("the caller has found it");
-        if feed.has_fresh_snapshot() {
-            return Some(feed.snapshot());
-        }
-        self.snapshots.retain(|snapshot| snapshot.strong_count() > 0);
-        let alive = self.snapshots.iter().filter_map(Weak::upgrade);
-        let alive_bytes: usize = alive.map(|snapshot| snapshot.tail.len()).sum();
-        if alive_bytes <= SNAPSHOT_BYTES_MAX {
-            let snapshot = feed.snapshot();
-            self.snapshots.push(Arc::downgrade(&snapshot));
-            return Some(snapshot);
-        }
-        feed.past_snapshot().filter(|_| is_newcomer).cloned()
-    }
-
-    /// Viewers whose subscribe waited for memory.
-    pub(super) fn retry_deferred(&mut self) {
-        for _ in 0..self.deferred.len() {
-            let viewer = self.deferred.pop_front().expect("counted");
-            self.release(viewer);
-        }
-    }
-
-    /// Goes on with a subscribe that was held.
-    pub(super) fn release(&mut self, viewer: ViewerId) {
-        let Some(index) = self.place_of(viewer) else { return };
-        let first = self.viewers.at_mut(index).and_then(|viewer| viewer.line.front_mut());
-        if let Some(Waiting::Subscribe { answer: answer @ Answer::Held, .. }) = first {
-            *answer = Answer::Known(Decision::Allowed);
-            self.advance_line(index);
-        }
-    }
-
-    fn add_subscriber(&mut self, index: u32, feed_index: u32, snapshot: &Snapshot) {
-        let viewer = self.viewers.at_mut(index).expect("the caller has found it");
-        let feed = self.feeds.at_mut(feed_index).expect("the caller has found it");
-        let place = |count: usize| u32::try_from(count).expect("bounded by VIEWERS_MAX");
-        viewer.topics.push(Topic { feed: feed_index, subscriber: place(feed.subscribers.len()) });
-        feed.subscribers.push(Subscriber {
-            viewer: index,
-            topic: place(viewer.topics.len() - 1),
-            cursor: snapshot.last,
-            laps: NO_LAPS,
-        });
-        self.ledger.due += feed.last().0 - snapshot.last.0;
-    }
-
-    /// A repeated subscribe: the snapshot takes the place of whatever was still to come.
-    fn move_cursor(&mut self, topic: Topic, snapshot: &Snapshot) {
-        let feed = self.feeds.at(topic.feed).expect("topics name feeds");
-        let mut subscriber = feed.subscribers[topic.subscriber as usize];
-        self.ledger.conflated += self.owed(snapshot.last, &subscriber);
-        if subscriber.laps != NO_LAPS {
-            self.laps.remove(subscriber.laps);
-        }
-        subscriber.cursor = snapshot.last;
-        subscriber.laps = NO_LAPS;
-        let feed = self.feeds.at_mut(topic.feed).expect("topics name feeds");
-        feed.subscribers[topic.subscriber as usize] = subscriber;
-    }
-
-    fn topic_of(&self, viewer: &Viewer, event: EventId) -> Option<Topic> {
-        let watches = |topic: &&Topic| self.feeds.at(topic.feed).is_some_and(|f| f.event == event);
-        viewer.topics.iter().find(watches).copied()
-    }
-
-    /// Ends one topic of a viewer; says whether it had it.
-    fn leave(&mut self, index: u32, event: EventId) -> bool {
-        let Some(viewer) = self.viewers.at(index) else { return false };
-        let Some(topic) = self.topic_of(viewer, event) else { return false };
-        self.drop_topic(index, topic);
-        true
-    }
-
-    /// Ends every topic of a viewer.
-    pub(super) fn leave_all(&mut self, index: u32) {
-        while let Some(&topic) = self.viewers.at(index).and_then(|viewer| viewer.topics.last()) {
-            self.drop_topic(index, topic);
-        }
-    }
-
-    fn drop_topic(&mut self, index: u32, topic: Topic) {
-        let now_ms = self.now.monotonic_ms();
-        let feed = self.feeds.at_mut(topic.feed).expect("topics name feeds");
-        let last = feed.last();
-        let subscriber = feed.subscribers.swap_remove(topic.subscriber as usize);
-        assert_eq!(subscriber.viewer, index, "topic and subscriber name each other");
-        let moved = feed.subscribers.get(topic.subscriber as usize).copied();
-        if feed.subscribers.is_empty() {
-            feed.idle_since_ms = now_ms;
-        }
-        if let Some(moved) = moved {
-            let viewer = self.viewers.at_mut(moved.viewer).expect("subscribers name viewers");
-            viewer.topics[moved.topic as usize].subscriber = topic.subscriber;
-            // A round may already have passed its new place.
-            self.make_ready(moved.viewer);
-        }
-        self.ledger.abandoned += self.owed(last, &subscriber);
-        if subscriber.laps != NO_LAPS {
-            self.laps.remove(subscriber.laps);
-        }
-        let viewer = self.viewers.at_mut(index).expect("the caller has found it");
-        viewer.topics.swap_remove(subscriber.topic as usize);
-        if let Some(&moved) = viewer.topics.get(subscriber.topic as usize) {
-            let feed = self.feeds.at_mut(moved.feed).expect("topics name feeds");
-            feed.subscribers[moved.subscriber as usize].topic = subscriber.topic;
-        }
     }
 }

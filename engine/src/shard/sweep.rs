@@ -4,24 +4,25 @@
 //! at a time, in the order of the table. It is a timing wheel whose spokes are the places themselves.
 
 use super::{GoneReason, Shard};
-use crate::limits::{FEED_LINGER_MS, SILENCE_MS, SWEEP_MS};
+use crate::limits::{
+    FEED_LINGER_MS, REPLIES_WAITING_MAX, REPLY_STALL_MS, SILENCE_MS, SWEEP_MS, SWEEP_STEP_MS,
+};
 use crate::time::Now;
-use crate::viewer::{Reply, State};
+use crate::viewer::{Reply, State, Viewer};
 use crate::websocket::write_ping;
-
-/// How often the sweep goes on by a few viewers.
-const SWEEP_STEP_MS: u64 = 100;
 
 /// Where the sweep is.
 #[derive(Debug)]
 pub(super) struct Sweep {
     began_ms: u64,
     next_viewer: u32,
+    /// When held subscribes are looked at again.
+    retry_ms: u64,
 }
 
 impl Sweep {
     pub(super) const fn new(now: Now) -> Self {
-        Self { began_ms: now.monotonic_ms(), next_viewer: 0 }
+        Self { began_ms: now.monotonic_ms(), next_viewer: 0, retry_ms: 0 }
     }
 }
 
@@ -41,7 +42,10 @@ impl Shard {
         if passed_ms >= SWEEP_MS {
             self.sweep = Sweep::new(now);
             self.visit_feeds();
-            self.retry_deferred();
+        }
+        if now.monotonic_ms() >= self.sweep.retry_ms {
+            self.sweep.retry_ms = now.monotonic_ms() + SWEEP_STEP_MS;
+            self.retry_held();
         }
     }
 
@@ -58,7 +62,6 @@ impl Shard {
             }
         }
         self.sending.begin(&mut self.dirty_feeds, self.now);
-        self.retry_deferred();
     }
 
     /// How long the driver may sleep, in microseconds, if nothing comes in.
@@ -79,27 +82,51 @@ impl Shard {
 
     fn visit(&mut self, index: u32) {
         let now_ms = self.now.monotonic_ms();
-        let interval_ms = self.config.ping_interval_ms;
-        // A visit may come a little early; the ping is better early than a whole sweep late.
-        let ping_due_ms = interval_ms.saturating_sub(SWEEP_STEP_MS);
-        let Some(viewer) = self.viewers.at_mut(index) else { return };
-        if let State::Closing { deadline_ms, .. } = viewer.state {
-            if now_ms >= deadline_ms {
-                self.lose(index, GoneReason::CloseIgnored);
-            }
+        let Some(viewer) = self.viewers.at(index) else { return };
+        if let Some(reason) = self.verdict(viewer) {
+            self.lose(index, reason);
             return;
         }
-        if now_ms.saturating_sub(viewer.pinged_ms) >= ping_due_ms && interval_ms > 0 {
-            if viewer.pinged_ms > viewer.heard_ms {
-                self.lose(index, GoneReason::Silent);
-                return;
-            }
-            viewer.pinged_ms = now_ms;
+        // A repeated frame goes before a ping, or the ping would always be in its way.
+        self.break_silence(index);
+        let interval_ms = self.config.ping_interval_ms;
+        let Some(viewer) = self.viewers.at_mut(index) else { return };
+        // A visit may come a little early; the ping is better early than a whole sweep late.
+        let is_due = now_ms.saturating_sub(viewer.pinged_ms) + SWEEP_STEP_MS >= interval_ms;
+        if is_due && interval_ms > 0 && viewer.is_open() && !viewer.ping_waits {
+            viewer.ping_waits = true;
             let mut ping = Vec::new();
             write_ping(&mut ping, b"");
-            self.reply(index, Reply::Control(ping));
+            self.reply(index, Reply::Ping(ping));
         }
-        self.break_silence(index);
+    }
+
+    /// Why a viewer has to go, if it has.
+    fn verdict(&self, viewer: &Viewer) -> Option<GoneReason> {
+        let now_ms = self.now.monotonic_ms();
+        let for_ms = |since_ms: u64| now_ms.saturating_sub(since_ms);
+        if let State::Closing { deadline_ms, .. } = viewer.state {
+            return (now_ms >= deadline_ms).then_some(GoneReason::CloseIgnored);
+        }
+        let owes_message =
+            viewer.replies.iter().any(|r| matches!(r, Reply::Message(_) | Reply::Subscribed(..)));
+        if owes_message && viewer.is_blocked && for_ms(viewer.sent_ms) >= REPLY_STALL_MS {
+            return Some(GoneReason::Stalled);
+        }
+        let interval_ms = self.config.ping_interval_ms;
+        if interval_ms == 0 {
+            return None;
+        }
+        // A viewer from whom we do not read is heard by what it takes.
+        let is_read = viewer.replies.len() < REPLIES_WAITING_MAX;
+        let heard_ms = if is_read { viewer.heard_ms } else { viewer.heard_ms.max(viewer.sent_ms) };
+        let is_overdue = |since_ms: u64| for_ms(since_ms) + SWEEP_STEP_MS >= interval_ms;
+        let is_silent = if viewer.ping_waits {
+            is_overdue(viewer.sent_ms) && is_overdue(heard_ms)
+        } else {
+            viewer.pinged_ms > heard_ms && is_overdue(viewer.pinged_ms)
+        };
+        is_silent.then_some(GoneReason::Silent)
     }
 
     /// Repeats a frame to a viewer whose topics have been quiet, or its script would think the
@@ -117,23 +144,21 @@ impl Shard {
         });
         if let Some(frame) = repeat {
             let frame = frame.to_vec();
+            self.tally.repeated += 1;
             self.reply(index, Reply::Message(frame));
         }
     }
 
     fn visit_feeds(&mut self) {
         let now_ms = self.now.monotonic_ms();
-        let idle: Vec<u32> = self
-            .feeds
-            .iter()
-            .filter(|(_, feed)| {
-                feed.is_live && feed.subscribers.is_empty() && feed.waiting.is_empty()
-            })
-            .filter(|(_, feed)| now_ms.saturating_sub(feed.idle_since_ms) >= FEED_LINGER_MS)
-            .map(|(index, _)| index)
-            .collect();
-        for index in idle {
-            self.drop_feed(index);
+        for index in 0..self.feeds.places() {
+            let Some(feed) = self.feeds.at_mut(index) else { continue };
+            feed.forget_old(&mut self.pool, now_ms);
+            let is_unwatched = feed.subscribers.is_empty();
+            let idle_ms = now_ms.saturating_sub(feed.idle_since_ms);
+            if feed.is_live && is_unwatched && idle_ms >= FEED_LINGER_MS {
+                self.drop_feed(index);
+            }
         }
     }
 }
