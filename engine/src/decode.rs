@@ -14,6 +14,7 @@ mod error;
 mod fast;
 mod general;
 mod number;
+mod plain;
 mod scan;
 mod tally;
 mod timestamp;

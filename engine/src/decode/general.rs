@@ -127,7 +127,7 @@ impl<'a> Members<'a> {
         let mut members = Self { values: [None; _], unknown: 0 };
         for member in sonic_rs::to_object_iter(text) {
             let (key, value) = member.map_err(|_| unreadable)?;
-            let Some(field) = Field::named(&key) else {
+            let Some(field) = Field::named(key.as_bytes()) else {
                 members.unknown += 1;
                 continue;
             };

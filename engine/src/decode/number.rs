@@ -10,6 +10,9 @@ use crate::limits::{NUMBER_BYTES_MAX, NUMBER_EXPONENT_MAX};
 /// Most digits a `u64` holds whatever they are.
 const DIGITS_MAX: usize = 19;
 
+/// The first of them as whole numbers.
+const WHOLE_POWERS: [i64; 8] = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000];
+
 /// Largest whole number below which every whole number is a double.
 const EXACT_MAX: u64 = 1 << 53;
 
@@ -21,18 +24,62 @@ const POWERS: [f64; DIGITS_MAX] = [
 
 /// Reads the number at the start of `text`: its value, and what follows. `None` when there is no
 /// number that the general reader would accept.
-#[inline]
+#[inline(always)]
 pub(super) fn read(text: &[u8]) -> Option<(f64, &[u8])> {
     match read_short(text) {
         Some(read) => Some(read),
-        None => read_any(text),
+        None => read_long(text).or_else(|| read_any(text)),
     }
+}
+
+/// [`read`] for numbers with at most seven digits before and after the point, and no exponent.
+/// `None` says nothing about the others.
+#[inline(always)]
+fn read_short(text: &[u8]) -> Option<(f64, &[u8])> {
+    let unsigned = text.strip_prefix(b"-").unwrap_or(text);
+    let eight = unsigned.first_chunk()?;
+    let (whole, count) = leading_number(eight)?;
+    if count > 1 && eight[0] == b'0' {
+        return None;
+    }
+    let (magnitude, rest) = match eight[count] {
+        b',' | b'}' => (f64::from(whole), unsigned.get(count..)?),
+        b'.' => {
+            let fraction = unsigned.get(count + 1..)?;
+            let eight = fraction.first_chunk()?;
+            let (parts, places) = leading_number(eight)?;
+            if !matches!(eight[places], b',' | b'}') {
+                return None;
+            }
+            let mantissa = i64::from(whole) * WHOLE_POWERS[places] + i64::from(parts);
+            (mantissa as f64 / POWERS[places], fraction.get(places..)?)
+        }
+        _ => return None,
+    };
+    Some((if unsigned.len() < text.len() { -magnitude } else { magnitude }, rest))
+}
+
+/// The number with which the eight bytes begin, and its digits: one to seven, `None` otherwise.
+///
+/// Byte by byte on purpose: the processor guesses the length and reads on, while a count of digits
+/// found all at once would have to be waited for.
+#[inline(always)]
+pub(super) fn leading_number(eight: &[u8; 8]) -> Option<(u32, usize)> {
+    let mut value = 0;
+    for (at, byte) in eight.iter().enumerate() {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return (at > 0).then_some((value, at));
+        }
+        value = value * 10 + u32::from(digit);
+    }
+    None
 }
 
 /// [`read`] for numbers up to [`EXACT_MAX`] once the point is left out, without exponent. `None`
 /// says nothing about the others.
-#[inline]
-fn read_short(text: &[u8]) -> Option<(f64, &[u8])> {
+#[inline(never)]
+fn read_long(text: &[u8]) -> Option<(f64, &[u8])> {
     let negative = *text.first()? == b'-';
     let start = usize::from(negative);
     let (mut mantissa, point) = accumulate(text, start, 0);
