@@ -39,7 +39,7 @@ fn write_usual(attributes: &[u8], out: &mut Vec<u8>) -> Option<()> {
     let mut brace = 1;
     while let Some(ahead) = rest.get(brace..).and_then(brace_in) {
         let (before, object) = rest.split_at(brace + ahead);
-        if before.last() != Some(&b':') {
+        if before.trim_ascii_end().last() != Some(&b':') {
             return None;
         }
         let (string, behind) = compact::sentinel(object)?;
@@ -80,6 +80,9 @@ fn write_any(attributes: &[u8], out: &mut Vec<u8>) {
 
 /// Checks the values of a validated object of attributes: how many are unusual.
 pub(super) fn check(attributes: &[u8]) -> Result<u32, DecodeError> {
+    if compact::after_attributes(attributes) == Some(b"") {
+        return Ok(0);
+    }
     let mut unusual = 0;
     for member in members(attributes) {
         unusual += u32::from(matches!(shape(member.value)?, Shape::Unusual));

@@ -131,6 +131,13 @@ pub(super) fn value(number: &[u8]) -> Option<f64> {
     if !matches!(number.first()?, b'-' | b'0'..=b'9') {
         return None;
     }
+    let mut followed = [b','; 24];
+    if let Some(place) = followed.get_mut(..number.len()) {
+        place.copy_from_slice(number);
+        if let Some((value, _)) = read_short(&followed) {
+            return Some(value);
+        }
+    }
     std::str::from_utf8(number).ok()?.parse().ok()
 }
 

@@ -109,11 +109,11 @@ impl<'a> Iterator for Members<'a> {
             return None;
         }
         let key_at = skip_whitespace(self.text, separator + 1);
-        let key_quote = string_end(self.text, key_at).ok()? - 1;
-        let value_at = key_end(self.text, key_at).ok()?;
+        let key_end = string_end(self.text, key_at).ok()?;
+        let value_at = colon_end(self.text, key_end).ok()?;
         self.at = value_end(self.text, value_at).ok()?;
         Some(Member {
-            key: self.text.get(key_at + 1..key_quote)?,
+            key: self.text.get(key_at + 1..key_end - 1)?,
             value: self.text.get(value_at..self.at)?,
             value_at,
         })
@@ -172,7 +172,12 @@ fn literal_end(text: &[u8], at: usize, literal: &[u8]) -> Result<usize, JsonFaul
 
 /// Passes the key at `at` and its colon: where the value starts.
 fn key_end(text: &[u8], at: usize) -> Result<usize, JsonFault> {
-    let colon = skip_whitespace(text, string_end(text, at)?);
+    colon_end(text, string_end(text, at)?)
+}
+
+/// Passes the colon before which only whitespace stands: where the value starts.
+fn colon_end(text: &[u8], at: usize) -> Result<usize, JsonFault> {
+    let colon = skip_whitespace(text, at);
     if byte(text, colon)? != b':' {
         return Err(JsonFault::Syntax);
     }
@@ -186,15 +191,32 @@ fn string_end(text: &[u8], mut at: usize) -> Result<usize, JsonFault> {
     }
     at += 1;
     loop {
+        while let Some(&byte) = text.get(at)
+            && MEANS_ITSELF[usize::from(byte)]
+        {
+            at += 1;
+        }
         match byte(text, at)? {
             b'"' => return Ok(at + 1),
             b'\\' => at = escape_end(text, at + 1)?,
             0 => return Err(JsonFault::Nul),
-            1..0x20 => return Err(JsonFault::ControlCharacter),
-            _ => at += 1,
+            _ => return Err(JsonFault::ControlCharacter),
         }
     }
 }
+
+/// What stands in a string for itself: no control character, quote or backslash.
+static MEANS_ITSELF: [bool; 256] = {
+    let mut table = [true; 256];
+    let mut byte = 0;
+    while byte < 0x20 {
+        table[byte] = false;
+        byte += 1;
+    }
+    table[b'"' as usize] = false;
+    table[b'\\' as usize] = false;
+    table
+};
 
 /// Where the escape ends whose letter, after the backslash, stands at `at`.
 fn escape_end(text: &[u8], at: usize) -> Result<usize, JsonFault> {
