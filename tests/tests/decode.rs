@@ -100,10 +100,14 @@ proptest! {
 
     #[test]
     fn what_the_platform_writes_takes_the_fast_reader(payload in generate::platform_payload()) {
-        let mut decoder = Decoder::new();
-        prop_assert!(decoder.decode_payload(payload.as_bytes(), Codec::Codec8).is_ok());
-        prop_assert_eq!(decoder.tally().fast, 1);
-        prop_assert!(check(payload.as_bytes()));
+        check_fast(&payload);
+    }
+
+    #[test]
+    fn the_fast_reader_takes_any_order_spacing_and_simple_surplus(
+        payload in generate::reordered_payload(),
+    ) {
+        check_fast(&payload);
     }
 
     #[test]
@@ -126,18 +130,80 @@ proptest! {
     }
 }
 
+/// Accepted, by the fast reader, and with the right result.
+fn check_fast(payload: &str) {
+    let mut decoder = Decoder::new();
+    decoder.decode_payload(payload.as_bytes(), Codec::Codec8).expect(payload);
+    assert_eq!(decoder.tally().fast, 1, "{payload}");
+    assert!(check(payload.as_bytes()));
+}
+
+/// The members of the usual payload, each `"key":value`.
+fn usual_members() -> Vec<String> {
+    let payload = include_str!("../data/decode/usual.json").trim_end();
+    let Pairs(members) = serde_json::from_str(payload).expect("an object");
+    members.iter().map(|(key, value)| format!("\"{key}\":{value}")).collect()
+}
+
 #[test]
-fn every_single_byte_of_a_payload_may_be_any_byte() {
-    let payload = include_str!("../data/decode/usual.json").trim_end().as_bytes();
-    let mut accepted = 0;
-    for at in 0..payload.len() {
-        for byte in 0..=255 {
-            let mut changed = payload.to_vec();
-            changed[at] = byte;
-            accepted += u32::from(check(&changed));
+fn every_field_may_stand_at_every_place() {
+    let usual = usual_members();
+    for from in 0..usual.len() {
+        for to in 0..usual.len() {
+            let mut moved = usual.clone();
+            let member = moved.remove(from);
+            moved.insert(to, member);
+            check_fast(&format!("{{{}}}", moved.join(",")));
+            let mut swapped = usual.clone();
+            swapped.swap(from, to);
+            check_fast(&format!("{{{}}}", swapped.join(",")));
+            swapped.rotate_left(from);
+            check_fast(&format!("{{{}}}", swapped.join(",")));
         }
     }
-    assert!(accepted > 3_000, "digits and letters may change: {accepted}");
+}
+
+#[test]
+fn any_of_the_fields_may_be_missing_or_repeated() {
+    let usual = usual_members();
+    for kept in 0..1_u32 << usual.len() {
+        let is_kept = |at: usize| kept >> at & 1 == 1;
+        let members: Vec<&str> =
+            (0..usual.len()).filter(|&at| is_kept(at)).map(|at| usual[at].as_str()).collect();
+        let payload = format!("{{{}}}", members.join(","));
+        // The first four are required.
+        if kept & 0b1111 == 0b1111 {
+            check_fast(&payload);
+        } else {
+            assert!(!check(payload.as_bytes()), "{payload}");
+        }
+    }
+    for (first, second) in (0..usual.len()).flat_map(|at| [(at, 0), (at, at), (at, usual.len())]) {
+        let mut members = usual.clone();
+        members.insert(second, usual[first].clone());
+        let payload = format!("{{{}}}", members.join(","));
+        assert!(!check(payload.as_bytes()), "{payload}");
+    }
+}
+
+#[test]
+fn every_single_byte_of_a_payload_may_be_any_byte() {
+    let payload = include_str!("../data/decode/usual.json").trim_end().to_owned();
+    let mut members = usual_members();
+    members.reverse();
+    members.push("\"x\":\"y\"".to_owned());
+    let reversed = format!("{{{}}}", members.join(","));
+    for payload in [payload, reversed] {
+        let mut accepted = 0;
+        for at in 0..payload.len() {
+            for byte in 0..=255 {
+                let mut changed = payload.clone().into_bytes();
+                changed[at] = byte;
+                accepted += u32::from(check(&changed));
+            }
+        }
+        assert!(accepted > 3_000, "digits and letters may change: {accepted}");
+    }
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! Reads every payload that means something, however it is written, and says why one does not.
 //!
-//! First the whole text is validated, then the library walks the members of the top level, then each
-//! field is read by the same functions as in the fast reader. Slower, and not free of allocation:
-//! the library keeps a buffer for keys. It is the only reader that words an error.
+//! The whole text is validated while its top level is taken apart, then each field is read by the
+//! same functions as in the fast reader. It is the only reader that words an error. Allocates
+//! nothing, unless there is an escape somewhere in the payload: then the library takes the top level
+//! apart, which costs it a buffer of 128 bytes and a `String` for each key.
 
 use std::borrow::Cow;
 
@@ -40,7 +41,6 @@ pub(super) fn read<'a>(
         return Err(DecodeError::PayloadTooLong);
     }
     let text = std::str::from_utf8(payload).map_err(|_| DecodeError::Json(JsonFault::NotUtf8))?;
-    scan::check_document(payload).map_err(DecodeError::Json)?;
     let members = Members::of(text)?;
     let mut notes = Notes { unknown_fields: members.unknown, ..Notes::default() };
 
@@ -116,32 +116,57 @@ pub(super) fn count(value: f64, field: Field, clamped: &mut u32) -> Result<u8, D
 }
 
 /// The values of the known fields at the top level, as they stand in the payload.
+#[derive(Default)]
 struct Members<'a> {
-    values: [Option<&'a str>; Field::ALL.len()],
+    values: [Option<&'a [u8]>; Field::ALL.len()],
     unknown: u32,
+    repeated: Option<Field>,
 }
 
 impl<'a> Members<'a> {
+    /// Validates the text on the way.
     fn of(text: &'a str) -> Result<Self, DecodeError> {
+        let members = Self::unescaped(text.as_bytes()).map_err(DecodeError::Json)?;
+        let members = if text.contains('\\') { Self::by_library(text)? } else { members };
+        members.repeated.map_or(Ok(members), |field| Err(DecodeError::Repeated(field)))
+    }
+
+    /// Takes keys as they are written.
+    fn unescaped(text: &'a [u8]) -> Result<Self, JsonFault> {
+        let mut members = Self::default();
+        let mut walk = scan::document(text)?;
+        while let Some(member) = walk.advance()? {
+            members.put(Field::named(member.key), member.value);
+        }
+        walk.finish()?;
+        Ok(members)
+    }
+
+    /// Takes keys for what they mean. The text has been validated.
+    fn by_library(text: &'a str) -> Result<Self, DecodeError> {
         let unreadable = DecodeError::Json(JsonFault::Unreadable);
-        let mut members = Self { values: [None; _], unknown: 0 };
+        let mut members = Self::default();
         for member in sonic_rs::to_object_iter(text) {
             let (key, value) = member.map_err(|_| unreadable)?;
-            let Some(field) = Field::named(key.as_bytes()) else {
-                members.unknown += 1;
-                continue;
-            };
             let Cow::Borrowed(value) = value.as_raw_cow() else { return Err(unreadable) };
-            if members.values[field as usize].replace(value).is_some() {
-                return Err(DecodeError::Repeated(field));
-            }
+            members.put(Field::named(key.as_bytes()), value.as_bytes());
         }
         Ok(members)
     }
 
+    fn put(&mut self, field: Option<Field>, value: &'a [u8]) {
+        let Some(field) = field else {
+            self.unknown += 1;
+            return;
+        };
+        if self.values[field as usize].replace(value).is_some() {
+            self.repeated.get_or_insert(field);
+        }
+    }
+
     /// The value of a field; null is as good as missing.
     fn value(&self, field: Field) -> Option<&'a [u8]> {
-        self.values[field as usize].filter(|&value| value != "null").map(str::as_bytes)
+        self.values[field as usize].filter(|&value| value != b"null")
     }
 
     /// The bytes of a text field, unescaped into `room` if need be; `None` when they do not fit.

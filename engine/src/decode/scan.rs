@@ -10,21 +10,18 @@ use crate::limits::PAYLOAD_DEPTH_MAX;
 
 const _: () = assert!(PAYLOAD_DEPTH_MAX <= 32, "one bit of a u32 per open container");
 
-/// Checks a whole document, which must be an object.
-pub(super) fn check_document(text: &[u8]) -> Result<(), JsonFault> {
-    let start = skip_whitespace(text, 0);
-    match text.get(start) {
-        Some(b'{') => {}
-        Some(_) => return Err(JsonFault::NotObject),
-        None => return Err(JsonFault::Truncated),
+/// The members of a whole document, which must be an object. Whoever walks them with
+/// [`Members::advance`] up to [`Members::finish`] has validated it.
+pub(super) fn document(text: &[u8]) -> Result<Members<'_>, JsonFault> {
+    match byte(text, skip_whitespace(text, 0))? {
+        b'{' => Ok(members(text)),
+        _ => Err(JsonFault::NotObject),
     }
-    let end = value_end(text, start)?;
-    if skip_whitespace(text, end) == text.len() { Ok(()) } else { Err(JsonFault::Trailing) }
 }
 
-/// Where the value that starts at `at` ends.
-pub(super) fn value_end(text: &[u8], mut at: usize) -> Result<usize, JsonFault> {
-    let mut open = Open::default();
+/// Where the value that starts at `at`, inside one object, ends.
+fn value_end(text: &[u8], mut at: usize) -> Result<usize, JsonFault> {
+    let mut open = Open::NONE;
     loop {
         at = match byte(text, at)? {
             b'{' => {
@@ -99,35 +96,60 @@ pub(super) struct Member<'a> {
     pub(super) value_at: usize,
 }
 
+impl<'a> Members<'a> {
+    /// The next member, or `None` after the last one.
+    pub(super) fn advance(&mut self) -> Result<Option<Member<'a>>, JsonFault> {
+        let text = self.text;
+        let separator = skip_whitespace(text, self.at);
+        let key_at = skip_whitespace(text, separator + 1);
+        match (byte(text, separator)?, self.at) {
+            (b'{', 0) if byte(text, key_at)? == b'}' => {
+                self.at = key_at + 1;
+                return Ok(None);
+            }
+            (b'{', 0) | (b',', 1..) => {}
+            (b'}', 1..) => {
+                self.at = separator + 1;
+                return Ok(None);
+            }
+            _ => return Err(JsonFault::Syntax),
+        }
+        let key_end = string_end(text, key_at)?;
+        let value_at = colon_end(text, key_end)?;
+        self.at = value_end(text, value_at)?;
+        let (key, value) = (&text[key_at + 1..key_end - 1], &text[value_at..self.at]);
+        Ok(Some(Member { key, value, value_at }))
+    }
+
+    /// After the last member: checks that nothing follows the object.
+    pub(super) fn finish(self) -> Result<(), JsonFault> {
+        if skip_whitespace(self.text, self.at) == self.text.len() {
+            Ok(())
+        } else {
+            Err(JsonFault::Trailing)
+        }
+    }
+}
+
 impl<'a> Iterator for Members<'a> {
     type Item = Member<'a>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let separator = skip_whitespace(self.text, self.at);
-        let expected = if self.at == 0 { b'{' } else { b',' };
-        if *self.text.get(separator)? != expected {
-            return None;
-        }
-        let key_at = skip_whitespace(self.text, separator + 1);
-        let key_end = string_end(self.text, key_at).ok()?;
-        let value_at = colon_end(self.text, key_end).ok()?;
-        self.at = value_end(self.text, value_at).ok()?;
-        Some(Member {
-            key: self.text.get(key_at + 1..key_end - 1)?,
-            value: self.text.get(value_at..self.at)?,
-            value_at,
-        })
+        self.advance().ok().flatten()
     }
 }
 
-/// The containers that are open, innermost in the lowest bit: 1 for an object, 0 for an array.
-#[derive(Default)]
+/// The containers that are open inside an object, innermost in the lowest bit: 1 for an object, 0
+/// for an array.
 struct Open {
     kinds: u32,
+    /// With the object around them.
     depth: usize,
 }
 
 impl Open {
+    const NONE: Self = Self { kinds: 0, depth: 1 };
+
     fn push(&mut self, object: bool) -> Result<(), JsonFault> {
         if self.depth == PAYLOAD_DEPTH_MAX {
             return Err(JsonFault::TooDeep);
@@ -144,7 +166,7 @@ impl Open {
 
     /// True for an object, `None` when everything is closed.
     fn innermost(&self) -> Option<bool> {
-        (self.depth > 0).then_some(self.kinds & 1 == 1)
+        (self.depth > Self::NONE.depth).then_some(self.kinds & 1 == 1)
     }
 }
 

@@ -212,21 +212,68 @@ fn any_timestamp() -> BoxedStrategy<String> {
     .boxed()
 }
 
-/// Exactly as the platform writes them: all of these belong to the fast reader.
-pub(crate) fn platform_payload() -> impl Strategy<Value = String> {
+fn platform_members() -> impl Strategy<Value = Vec<(String, String)>> {
     let measured = (number(-90.0..90.0), number(-180.0..180.0), number(-500.0..9000.0));
     let counted = (0..361, 0..70_000, 0..256, 0..3);
     let attributes = vec(((0..1000_u32).prop_map(|id| id.to_string()), usual_attribute()), 0..12);
     ("[0-9]{15}", timestamp(), measured, counted, attributes).prop_map(
-        |(device, timestamp, (latitude, longitude, altitude), (angle, speed, satellites, priority), attributes)| {
-            format!(
-                "{{\"device_id\":\"{device}\",\"timestamp\":\"{timestamp}\",\"latitude\":{latitude},\
-                 \"longitude\":{longitude},\"altitude\":{altitude},\"angle\":{angle},\"speed\":{speed},\
-                 \"satellites\":{satellites},\"priority\":{priority},\"attributes\":{}}}",
-                object(&attributes, "")
-            )
+        |(device, timestamp, measured, (angle, speed, satellites, priority), attributes)| {
+            let (latitude, longitude, altitude) = measured;
+            [
+                ("device_id", format!("\"{device}\"")),
+                ("timestamp", format!("\"{timestamp}\"")),
+                ("latitude", latitude),
+                ("longitude", longitude),
+                ("altitude", altitude),
+                ("angle", format!("{angle}")),
+                ("speed", format!("{speed}")),
+                ("satellites", format!("{satellites}")),
+                ("priority", format!("{priority}")),
+                ("attributes", object(&attributes, "")),
+            ]
+            .map(|(key, value)| (key.to_owned(), value))
+            .to_vec()
         },
     )
+}
+
+/// Exactly as the platform writes them: all of these belong to the fast reader.
+pub(crate) fn platform_payload() -> impl Strategy<Value = String> {
+    platform_members().prop_map(|members| object(&members, ""))
+}
+
+/// What the platform writes, in any order, with unknown fields, without some optional ones, spaced:
+/// all of these belong to the fast reader too.
+pub(crate) fn reordered_payload() -> impl Strategy<Value = String> {
+    let unknown = select(
+        &[
+            ("hdop", "0.9"),
+            ("Speed", "-12e2"),
+            ("", "\"\""),
+            ("event_id_of_the_record", "\"a {},:[]\""),
+            ("speed ", "true"),
+            ("priorit", "false"),
+            ("attributes2", "null"),
+        ][..],
+    );
+    let space = select(&["", "", " ", "\r\n\t "][..]);
+    let missing = prop_oneof![Just(0), any::<u8>()];
+    let unknown = vec(unknown, 0..3);
+    (platform_members(), unknown, missing, space)
+        .prop_map(|(mut members, unknown, missing, space)| {
+            const OPTIONAL: [&str; 6] =
+                ["altitude", "angle", "speed", "satellites", "priority", "attributes"];
+            members.retain(|(key, _)| {
+                let place = OPTIONAL.iter().position(|name| name == key);
+                place.is_none_or(|place| missing >> place & 1 == 0)
+            });
+            members
+                .extend(unknown.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())));
+            (members, space)
+        })
+        .prop_flat_map(|(members, space)| {
+            Just(members).prop_shuffle().prop_map(move |members| object(&members, space))
+        })
 }
 
 fn members() -> BoxedStrategy<Vec<(String, String)>> {
@@ -336,7 +383,7 @@ pub(crate) fn mutated_payload() -> impl Strategy<Value = Vec<u8>> {
         4 => b'0'..=b'9',
         5 => select(&b"\"\\{}[]:,.-+eE019 /tfnu\0\x1f\x7f\x80\xc3\xed\xff"[..]),
     ];
-    let base = prop_oneof![platform_payload().boxed(), any_payload().boxed()];
+    let base = prop_oneof![platform_payload(), reordered_payload(), any_payload()];
     let mutation = (0_u8..6, any::<prop::sample::Index>(), byte);
     (base, vec(mutation, 1..3)).prop_map(|(text, mutations)| {
         let mut text = text.into_bytes();

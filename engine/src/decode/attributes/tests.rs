@@ -24,6 +24,11 @@ fn sentinels_become_strings() {
         "{ \"1\" :\t{ \"__bigint\" : \"7\" } , \"2\":3 }",
         "{ \"1\" :\t\"7\" , \"2\":3 }",
     );
+    check_written(r#"{"a:{":{"__bigint":"1"},"b":"{"}"#, r#"{"a:{":"1","b":"{"}"#);
+    check_written(
+        r#"{"1":{"__bigint":"7"},"2":{"type":"Buffer","data":[]},"3":{"__bigint":"8"}}"#,
+        r#"{"1":"7","2":"","3":"8"}"#,
+    );
     check_written(r#"{"1":{"\u005f_bigint":"\u0031"}}"#, r#"{"1":"\u0031"}"#);
 }
 
@@ -60,13 +65,15 @@ fn everything_else_is_copied_byte_for_byte() {
         r#"{"1":{"type":"Buffer","data":[-0]}}"#,
         r#"{"1":{"type":"Blob","data":[1]}}"#,
         r#"{"{":"{","__bigint":"1"}"#,
+        r#"{"a:{":"b:{","c":":{\"__bigint\":\"1\"}"}"#,
+        r#"{"1":[2,{"__bigint":"1"}],"3":[{"a":{"__bigint":"1"}}]}"#,
     ] {
         check_written(attributes, attributes);
     }
 }
 
 #[test]
-fn text_that_was_never_decoded_is_copied_from_its_first_fault_on() {
+fn text_that_was_never_decoded_gives_some_text() {
     for text in ["", "{", "{\"", "{{", "[{", r#"{"1":{"__bigint":"#, r#"{"1":{"__bigint":1}}"#] {
         check_written(text, text);
     }
