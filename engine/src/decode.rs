@@ -4,8 +4,8 @@
 //! in PostgreSQL, what is refused here is neither. The `payload` field is the truth; the fields
 //! beside it only have to be there, and a disagreement is counted.
 //!
-//! Two readers stand behind one door. `fast` knows the text the platform writes and reads it in
-//! one pass without allocating; whatever surprises it goes to `general`, which knows all of JSON
+//! Two readers stand behind one door. `fast` knows the text the platform writes, in whatever order
+//! and spacing, and never allocates; whatever surprises it goes to `general`, which knows all of JSON
 //! and is the only one that words an error. What both accept, both read alike.
 
 mod attributes;

@@ -1,10 +1,13 @@
 //! Reads the payload as the platform writes it, whatever the order of its keys.
 //!
-//! One pass, no allocation, no going back. The key that usually comes next is tried first, with one
-//! compare; another one is looked up. Optional keys may be missing, unknown ones may hold a number,
-//! a word or a plain text, and whitespace is passed, off the straight way. It accepts only what the
-//! general reader accepts, with the same result, and never says why not: `None` means "ask the other
-//! one". Everything it accepts is ASCII, because it names each byte it lets pass.
+//! No allocation, and one pass over what is written exactly as usual. Anything else is read from its
+//! start again, key by key: the key that usually comes next is tried first, with one compare, another
+//! one is looked up. Optional keys may be missing, unknown ones may hold a number, a word or a plain
+//! text, and whitespace may stand between tokens.
+//!
+//! It accepts only what the general reader accepts, with the same result, and never says why not:
+//! `None` means "ask the other one". Everything it accepts is ASCII, because it names each byte it
+//! lets pass.
 
 use super::attributes::compact::after_attributes;
 use super::general::{coordinate, count, real};
@@ -50,6 +53,7 @@ fn in_usual_order(payload: &[u8]) -> Option<Found<'_>> {
     (found.take(Field::Attributes, rest)? == b"}").then_some(found)
 }
 
+/// Key by key. Kept apart: inlined, it would slow down the straight way.
 #[inline(never)]
 fn in_any_order(payload: &[u8]) -> Option<Found<'_>> {
     let mut found = Found::nothing();

@@ -10,9 +10,6 @@ use crate::limits::{NUMBER_BYTES_MAX, NUMBER_EXPONENT_MAX};
 /// Most digits a `u64` holds whatever they are.
 const DIGITS_MAX: usize = 19;
 
-/// The first of them as whole numbers.
-const WHOLE_POWERS: [i64; 8] = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000];
-
 /// Largest whole number below which every whole number is a double.
 const EXACT_MAX: u64 = 1 << 53;
 
@@ -21,6 +18,9 @@ const POWERS: [f64; DIGITS_MAX] = [
     1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
     1e17, 1e18,
 ];
+
+/// The first [`POWERS`] as whole numbers.
+const WHOLE_POWERS: [i64; 8] = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000];
 
 /// Reads the number at the start of `text`: its value, and what follows. `None` when there is no
 /// number that the general reader would accept.
@@ -32,8 +32,8 @@ pub(super) fn read(text: &[u8]) -> Option<(f64, &[u8])> {
     }
 }
 
-/// [`read`] for numbers with at most seven digits before and after the point, and no exponent.
-/// `None` says nothing about the others.
+/// [`read`] for numbers with at most seven digits before and after the point, no exponent, and a
+/// separator behind them. `None` says nothing about the others.
 #[inline(always)]
 fn read_short(text: &[u8]) -> Option<(f64, &[u8])> {
     let unsigned = text.strip_prefix(b"-").unwrap_or(text);
@@ -56,6 +56,7 @@ fn read_short(text: &[u8]) -> Option<(f64, &[u8])> {
         }
         _ => return None,
     };
+    // One byte less when there was a sign.
     Some((if unsigned.len() < text.len() { -magnitude } else { magnitude }, rest))
 }
 
@@ -106,9 +107,8 @@ fn read_long(text: &[u8]) -> Option<(f64, &[u8])> {
     Some((if negative { -magnitude } else { magnitude }, text.get(end..)?))
 }
 
-/// Appends the digits that start at `at` to `value`, and says where they end. Byte by byte on
-/// purpose: the processor guesses the length and reads on, while a count of digits found all at
-/// once would have to be waited for. Beyond [`DIGITS_MAX`] digits the value means nothing.
+/// Appends the digits that start at `at` to `value`, and says where they end; byte by byte as in
+/// [`leading_number`]. Beyond [`DIGITS_MAX`] digits the value means nothing.
 #[inline]
 fn accumulate(text: &[u8], mut at: usize, mut value: u64) -> (u64, usize) {
     while let Some(digit @ b'0'..=b'9') = text.get(at) {
@@ -215,7 +215,9 @@ fn are_digits(eight: [u8; 8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{are_digits, end, long_run_end, read, read_short, run_end, value};
+    use super::{
+        are_digits, end, long_run_end, read, read_any, read_long, read_short, run_end, value,
+    };
     use crate::decode::JsonFault;
 
     fn check_end(text: &str, expected: Result<usize, JsonFault>) {
@@ -242,15 +244,26 @@ mod tests {
         check_end(&"9".repeat(65), Err(JsonFault::NumberTooLong));
     }
 
-    /// Reads with and without the short cut; both must give what the standard library gives.
+    /// Reads in every way there is; all must give what the standard library gives.
     fn check_value(text: &str) {
         let expected: f64 = text.parse().unwrap();
         assert_eq!(value(text.as_bytes()).unwrap().to_bits(), expected.to_bits(), "{text}");
         let mut followed = text.as_bytes().to_vec();
         followed.extend_from_slice(b",\"longitude\":");
-        let (read, rest) = read(&followed).unwrap();
-        assert_eq!(read.to_bits(), expected.to_bits(), "{text}");
-        assert_eq!(rest, b",\"longitude\":", "{text}");
+        for (way, read) in [
+            read(&followed).or_else(|| panic!("{text}")),
+            read_short(&followed),
+            read_long(&followed),
+            read_any(&followed),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            if let Some((read, rest)) = read {
+                assert_eq!(read.to_bits(), expected.to_bits(), "{text} in way {way}");
+                assert_eq!(rest, b",\"longitude\":", "{text} in way {way}");
+            }
+        }
     }
 
     #[test]

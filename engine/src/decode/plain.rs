@@ -1,4 +1,6 @@
-//! Texts that mean themselves: ASCII without escapes, and the whitespace between tokens.
+//! Tokens of JSON that mean themselves: ASCII strings without escapes, and what stands between.
+//!
+//! Knows no errors: `None` means that the validator has the word.
 
 /// The text behind the whitespace with which it begins, if any.
 #[inline]

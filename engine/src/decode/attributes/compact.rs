@@ -182,3 +182,56 @@ fn are_base64(chunk: &[u8; 16]) -> bool {
         all & (is_letter | is_digit_or_slash | (byte == b'+'))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{after_attributes, after_key, are_base64};
+    use crate::decode::attributes::IS_BASE64;
+
+    #[test]
+    fn sixteen_base64_digits_are_told_from_everything_else() {
+        for at in 0..16 {
+            for byte in 0..=255_u8 {
+                let mut chunk = *b"AZaz09+/QRSTuvw5";
+                chunk[at] = byte;
+                assert_eq!(are_base64(&chunk), IS_BASE64[usize::from(byte)], "{byte} at {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_key_is_plain_whatever_its_length() {
+        for digits in 0..6 {
+            for at in 0..digits {
+                for byte in 0..=255_u8 {
+                    let mut text = b"\"".to_vec();
+                    text.resize(1 + digits, b'7');
+                    text[1 + at] = byte;
+                    text.extend_from_slice(b"\":12345678");
+                    let is_plain = (0x20..0x80).contains(&byte) && !b"\"\\".contains(&byte);
+                    let expected = is_plain.then_some(&b"12345678"[..]);
+                    assert_eq!(after_key(&text), expected, "{byte} at {at} of {digits}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_end_of_the_attributes_is_found() {
+        for text in [
+            "{}",
+            "{ }",
+            "{\"1\":2}",
+            "{\"1\" : -2 , \"3\":4.5e6}",
+            "{\"66\":12840,\"16\":{ \"__bigint\" : \"-1\" } }",
+        ] {
+            for tail in ["", "}", ",\"speed\":63}"] {
+                let followed = format!("{text}{tail}");
+                assert_eq!(after_attributes(followed.as_bytes()), Some(tail.as_bytes()), "{text}");
+            }
+            for end in 0..text.len() {
+                assert_eq!(after_attributes(&text.as_bytes()[..end]), None, "{text} to {end}");
+            }
+        }
+    }
+}
