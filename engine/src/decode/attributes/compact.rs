@@ -103,15 +103,15 @@ fn after_any_value(text: &[u8]) -> Option<&[u8]> {
 #[inline]
 pub(super) fn sentinel(text: &[u8]) -> Option<(&[u8], &[u8])> {
     if let Some(string) = text.strip_prefix(b"{\"__bigint\":") {
-        return bigint(string);
+        return bigint(trimmed(string));
     }
     if let Some(string) = text.strip_prefix(b"{\"__buffer_b64\":") {
-        return buffer(string);
+        return buffer(trimmed(string));
     }
     spaced_sentinel(text)
 }
 
-/// [`sentinel`] with whitespace before or after its key.
+/// [`sentinel`] with whitespace before its colon.
 #[inline(never)]
 fn spaced_sentinel(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let (name, string) = plain::key(text.strip_prefix(b"{")?)?;
@@ -224,6 +224,7 @@ mod tests {
             "{\"1\":2}",
             "{\"1\" : -2 , \"3\":4.5e6}",
             "{\"66\":12840,\"16\":{ \"__bigint\" : \"-1\" } }",
+            "{\"66\": 12840, \"16\": {\"__bigint\": \"-1\"}, \"385\": {\"__buffer_b64\": \"q83v\"}}",
         ] {
             for tail in ["", "}", ",\"speed\":63}"] {
                 let followed = format!("{text}{tail}");
