@@ -87,7 +87,7 @@ fn check_board(feed: &Feed, model: &Model) {
 }
 
 fn check(base: u64, ops: &[Op]) {
-    let mut feed = Feed::new(EventId(1));
+    let mut feed = Feed::new(EventId(1), 0);
     let mut pool = BlockPool::default();
     feed.handle_update(FeedUpdate::Amend(Arc::from([])));
     assert!(!feed.has_pending(), "what comes before the baseline is for somebody else");

@@ -14,7 +14,6 @@ const SLOT_COUNT: u8 = 4;
 enum Op {
     Offer { slot: u8, timestamp_ms: i64, has_fix: bool },
     Withdraw { slot: u8, faulty_ms: i64, good_ms: Option<i64> },
-    Hide(u8),
     Reset(u8),
 }
 
@@ -33,7 +32,6 @@ fn op() -> impl Strategy<Value = Op> {
         2 => (slot.clone(), 0..50_i64, prop::option::of(0..50_i64)).prop_map(
             |(slot, faulty_ms, good_ms)| Op::Withdraw { slot, faulty_ms, good_ms }
         ),
-        1 => slot.clone().prop_map(Op::Hide),
         1 => slot.prop_map(Op::Reset),
     ]
 }
@@ -47,7 +45,12 @@ fn offered(timestamp_ms: i64, has_fix: bool) -> Position {
 }
 
 fn expected(model: &mut Model, timestamp_ms: i64, has_fix: bool) -> Verdict {
+    let is_gap = model.shown_ms.is_none_or(|shown_ms| shown_ms < timestamp_ms);
     match model.newest_ms {
+        Some(newest_ms) if timestamp_ms <= newest_ms && is_gap && has_fix => {
+            model.shown_ms = Some(timestamp_ms);
+            Verdict::Restored
+        }
         Some(newest_ms) if timestamp_ms < newest_ms => Verdict::Late,
         Some(newest_ms) if timestamp_ms == newest_ms => Verdict::Duplicate,
         _ if timestamp_ms > CEILING_MS => Verdict::Future,
@@ -79,11 +82,6 @@ fn check(ops: &[Op]) {
                 if withdrawn {
                     model.shown_ms = good_ms.filter(|&good_ms| good_ms < faulty_ms);
                 }
-            }
-            Op::Hide(slot) => {
-                let model = models.entry(slot).or_default();
-                assert_eq!(slots.hide(SlotIndex(slot.into())), model.shown_ms.is_some());
-                model.shown_ms = None;
             }
             Op::Reset(slot) => {
                 slots.reset(SlotIndex(slot.into()));

@@ -6,6 +6,7 @@
 use super::{BIGINT_DIGITS_MAX, IS_BASE64};
 use crate::decode::number;
 use crate::decode::plain::{self, after, trimmed};
+use crate::limits::NUMBER_BYTES_MAX;
 
 /// Passes an object whose values are numbers and sentinels: what follows it.
 #[inline]
@@ -79,17 +80,22 @@ fn after_value(text: &[u8]) -> Option<&[u8]> {
         (b'-', unsigned) => unsigned,
         _ => text,
     };
-    if let Some(eight) = unsigned.first_chunk()
-        && let Some((_, count)) = number::leading_number(eight)
-        && (count == 1 || eight[0] != b'0')
-        && matches!(eight[count], b',' | b'}')
-    {
-        return unsigned.get(count..);
+    if let Some(eight) = unsigned.first_chunk::<8>() {
+        let end = match number::leading_number(eight) {
+            Some((_, count)) => count,
+            // Eight digits and perhaps more.
+            None if eight[0].is_ascii_digit() => number::run_end(unsigned, eight.len()),
+            None => 0,
+        };
+        let is_whole = end == 1 || end > 1 && eight[0] != b'0' && end < NUMBER_BYTES_MAX;
+        if is_whole && matches!(unsigned.get(end)?, b',' | b'}') {
+            return unsigned.get(end..);
+        }
     }
     after_any_value(text)
 }
 
-/// [`after_value`] for long numbers, those with a fraction or an exponent, and whitespace.
+/// [`after_value`] for very long numbers, those with a fraction or an exponent, and whitespace.
 #[inline(never)]
 fn after_any_value(text: &[u8]) -> Option<&[u8]> {
     let text = trimmed(text);
@@ -103,15 +109,15 @@ fn after_any_value(text: &[u8]) -> Option<&[u8]> {
 #[inline]
 pub(super) fn sentinel(text: &[u8]) -> Option<(&[u8], &[u8])> {
     if let Some(string) = text.strip_prefix(b"{\"__bigint\":") {
-        return bigint(string);
+        return bigint(trimmed(string));
     }
     if let Some(string) = text.strip_prefix(b"{\"__buffer_b64\":") {
-        return buffer(string);
+        return buffer(trimmed(string));
     }
     spaced_sentinel(text)
 }
 
-/// [`sentinel`] with whitespace before or after its key.
+/// [`sentinel`] with whitespace before its colon.
 #[inline(never)]
 fn spaced_sentinel(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let (name, string) = plain::key(text.strip_prefix(b"{")?)?;
@@ -224,6 +230,7 @@ mod tests {
             "{\"1\":2}",
             "{\"1\" : -2 , \"3\":4.5e6}",
             "{\"66\":12840,\"16\":{ \"__bigint\" : \"-1\" } }",
+            "{\"66\": 12840, \"16\": {\"__bigint\": \"-1\"}, \"385\": {\"__buffer_b64\": \"q83v\"}}",
         ] {
             for tail in ["", "}", ",\"speed\":63}"] {
                 let followed = format!("{text}{tail}");
