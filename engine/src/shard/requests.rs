@@ -91,6 +91,7 @@ impl Shard {
         }
         // What was allowed before the revocation and still waits must not begin after it, and an
         // answer that is under way may be older than the revocation: it is asked for again.
+        self.questions.retain(|question| question.viewer != viewer || question.event != event);
         let Some(place) = self.viewers.at_mut(index) else { return };
         let mut fresh_ticket = place.next_ticket;
         for waiting in &mut place.line {

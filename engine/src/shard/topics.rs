@@ -72,8 +72,10 @@ impl Shard {
             return;
         }
         let has_memory = self.has_snapshot_memory();
-        for _ in 0..self.held.len() {
-            let (until_ms, viewer) = self.held.pop_front().expect("counted");
+        // What is held on the way, by those who wait in line behind these, is looked at next time.
+        let mut held = std::mem::take(&mut self.held);
+        for _ in 0..held.len() {
+            let (until_ms, viewer) = held.pop_front().expect("counted");
             let Some(index) = self.place_of(viewer) else { continue };
             let line = &mut self.viewers.at_mut(index).expect("found").line;
             let is_held = matches!(line.front(), Some(Waiting::Subscribe { answer, .. })
@@ -96,8 +98,10 @@ impl Shard {
             }
             let waiting = Waiting::Subscribe { event, id, answer: Answer::Held(until_ms) };
             self.viewers.at_mut(index).expect("found").line.push_front(waiting);
-            self.held.push_back((until_ms, viewer));
+            held.push_back((until_ms, viewer));
         }
+        held.append(&mut self.held);
+        self.held = held;
     }
 
     fn add_subscriber(&mut self, index: u32, feed_index: u32, snapshot: &Snapshot) {

@@ -95,6 +95,8 @@ pub(crate) struct Client {
     fill_bytes: usize,
     /// Bytes the kernel has taken so far.
     taken: u64,
+    /// When it last took any.
+    pub(crate) taken_ms: u64,
     /// Bytes of whole frames among them.
     judged: u64,
     rest: Vec<u8>,
@@ -119,6 +121,7 @@ impl Client {
             is_blocked: false,
             fill_bytes: 0,
             taken: 0,
+            taken_ms: 0,
             judged: 0,
             rest: Vec::new(),
             rest_began_ms: 0,
@@ -165,6 +168,9 @@ impl Client {
     /// When they break a promise.
     pub(crate) fn take(&mut self, model: &Model, bytes: &[u8], now_ms: u64) -> Verdict {
         self.taken += bytes.len() as u64;
+        if !bytes.is_empty() {
+            self.taken_ms = now_ms;
+        }
         if !self.manner.is_fast {
             self.fill_bytes += bytes.len();
         }

@@ -29,6 +29,8 @@ pub(crate) struct Tally {
     pub(crate) accepted: u64,
     /// Older than the newest.
     pub(crate) late: u64,
+    /// Older than the newest, which was withdrawn.
+    pub(crate) restored: u64,
     /// As old as the newest.
     pub(crate) duplicate: u64,
     /// From beyond the tolerance.
@@ -68,8 +70,12 @@ pub(crate) struct Seat {
     pub(crate) high_water_ms: i64,
     /// The newest accepted fix, as its place in the list.
     pub(crate) newest: u32,
+    /// What snapshots show while it is registered, as a record.
+    pub(crate) kept: u32,
     /// What snapshots show, as a record.
     pub(crate) shown: u32,
+    /// The newest fix was neither withdrawn nor hidden since it was accepted.
+    pub(crate) is_owed: bool,
     /// How often something shown was taken away.
     pub(crate) amendment_count: u32,
 }
@@ -108,7 +114,9 @@ impl Model {
             is_seated: false,
             high_water_ms: i64::MIN,
             newest: NONE,
+            kept: NONE,
             shown: NONE,
+            is_owed: false,
             amendment_count: 0,
         };
         self.events.push(EventModel {
@@ -180,7 +188,12 @@ impl Model {
         let fix = self.records[record as usize];
         let events = &mut self.events[event];
         let seat = &mut events.seats[fix.device as usize];
-        if fix.timestamp_ms == seat.high_water_ms {
+        let kept_ms = self.records.get(seat.kept as usize).map(|kept| kept.timestamp_ms);
+        let is_gap = kept_ms.is_none_or(|kept_ms| kept_ms < fix.timestamp_ms);
+        if fix.timestamp_ms <= seat.high_water_ms && is_gap && !fix.is_without_fix {
+            tally.restored += 1;
+            self.show(event, fix.device, record, true);
+        } else if fix.timestamp_ms == seat.high_water_ms {
             tally.duplicate += 1;
         } else if fix.timestamp_ms < seat.high_water_ms {
             tally.late += 1;
@@ -193,6 +206,7 @@ impl Model {
             seat.high_water_ms = fix.timestamp_ms;
             let previous = seat.newest;
             seat.newest = small(events.accepted.len());
+            seat.is_owed = true;
             events.accepted.push(Accepted { record, device: fix.device, previous });
             self.show(event, fix.device, record, false);
         }
@@ -200,35 +214,40 @@ impl Model {
 
     /// Operators flag the fix of `faulty_ms`; `good` is the newest that is left, or [`NONE`].
     pub(crate) fn withdraw(&mut self, event: usize, device: u32, faulty_ms: i64, good: u32) {
-        let shown = self.events[event].seats[device as usize].shown;
-        let Some(record) = self.records.get(shown as usize) else { return };
+        let kept = self.events[event].seats[device as usize].kept;
+        let Some(record) = self.records.get(kept as usize) else { return };
         if record.timestamp_ms != faulty_ms {
             return;
         }
-        let is_older = self.records.get(good as usize).is_some_and(|g| g.timestamp_ms < faulty_ms);
-        let good = if is_older { good } else { NONE };
+        let is_good = |good: &Record| good.timestamp_ms < faulty_ms && !good.is_without_fix;
+        let good = if self.records.get(good as usize).is_some_and(is_good) { good } else { NONE };
         self.show(event, device, good, true);
     }
 
-    /// A device enters or leaves an event; who leaves is hidden until its next fix.
+    /// A device enters or leaves an event; who leaves is hidden until it returns.
     pub(crate) fn seat(&mut self, event: usize, device: u32, is_seated: bool) {
         let seat = &mut self.events[event].seats[device as usize];
-        seat.is_seated = is_seated;
-        if !is_seated && seat.shown != NONE {
-            self.show(event, device, NONE, true);
+        let has_changed = std::mem::replace(&mut seat.is_seated, is_seated) != is_seated;
+        let kept = seat.kept;
+        if has_changed && kept != NONE {
+            self.show(event, device, kept, true);
         }
     }
 
+    /// Keeps a record for a seat, and shows it if the seat is taken.
     fn show(&mut self, event: usize, device: u32, record: u32, is_amendment: bool) {
         let key = |record: u32| self.records.get(record as usize).map_or(0, |record| record.key);
-        let shown = self.events[event].seats[device as usize].shown;
-        let change = key(shown) ^ key(record);
+        let seat = self.events[event].seats[device as usize];
+        let visible = if seat.is_seated { record } else { NONE };
+        let change = key(seat.shown) ^ key(visible);
         let event = &mut self.events[event];
         let seat = &mut event.seats[device as usize];
-        seat.shown = record;
+        seat.kept = record;
+        seat.shown = visible;
         seat.amendment_count += u32::from(is_amendment);
-        if is_amendment && record != NONE {
-            event.fallbacks.push(record);
+        seat.is_owed &= !is_amendment;
+        if is_amendment && visible != NONE {
+            event.fallbacks.push(visible);
         }
         let hash = event.versions.last().map_or(0, |version| version.hash) ^ change;
         let accepted_count = small(event.accepted.len());
@@ -244,11 +263,10 @@ impl EventModel {
     }
 
     /// The fix a viewer must have once it has caught up: the newest accepted one, unless it was
-    /// withdrawn or its device has left since.
+    /// withdrawn or its device has left since, even if it is back.
     #[must_use]
     pub(crate) fn must_have(&self, device: u32) -> Option<u32> {
         let seat = &self.seats[device as usize];
-        let accepted = self.accepted.get(seat.newest as usize)?;
-        (accepted.record == seat.shown).then_some(seat.newest)
+        seat.is_owed.then_some(seat.newest)
     }
 }

@@ -36,8 +36,8 @@ pub(crate) struct Expect {
 /// What is to be answered.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Asked {
-    /// By `subscribed` or an error, as decided.
-    Subscribe { event: usize, ticket: u32, decision: Option<Decision>, is_revoked: bool },
+    /// By `subscribed` or an error, as decided and when.
+    Subscribe { event: usize, ticket: u32, decision: Option<(Decision, u64)>, is_revoked: bool },
     /// By `unsubscribed`.
     Unsubscribe { event: usize },
     /// By an error of this code, with this topic.
@@ -118,7 +118,7 @@ pub(crate) struct Watch {
     /// The viewer's close has been read by the server.
     pub(crate) is_close_heard: bool,
     /// The reader gave up: nothing is heard any more.
-    pub(super) is_deaf: bool,
+    pub(crate) is_deaf: bool,
     pub(super) violation_count: u32,
     pub(super) messages: Budget,
     pub(super) subscribes: Budget,
@@ -199,8 +199,8 @@ impl Watch {
                 self.message_ms = now_ms;
             }
             Frame::Text(text) => {
-                self.reply(model, text)?;
                 self.message_ms = now_ms;
+                self.reply(model, text)?;
             }
         }
         Ok(None)

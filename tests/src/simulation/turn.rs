@@ -15,6 +15,8 @@ use super::{Class, Verdict, ensure, small};
 const CLOSE_WAIT_MS: u64 = 5000;
 /// A viewer that was not heard of for this long may be cut: a ping may come a little early.
 const SILENT_MS: u64 = 29_900;
+/// A viewer that leaves a reply unread for this long is cut.
+const REPLY_STALL_MS: u64 = 30_000;
 /// No turn of a small world has so many sends.
 const SENDS_MAX: usize = 100_000;
 
@@ -147,7 +149,8 @@ impl World {
             };
             self.mark("decide", [client as u64, ticket.into(), decision as u64]);
             self.hosts[at].shard.handle_decision(viewer, ticket, decision);
-            self.clients[client].watch.decide(ticket, decision);
+            let now_ms = self.now.monotonic_ms();
+            self.clients[client].watch.decide(ticket, decision, now_ms);
             if self.random.permille(50) {
                 // Said twice: the first answer counts.
                 self.hosts[at].shard.handle_decision(viewer, ticket, Decision::Forbidden);
@@ -248,12 +251,13 @@ impl World {
             let watch = &viewer.watch;
             let is_due = match gone.reason {
                 GoneReason::Broken => viewer.is_broken,
-                GoneReason::Closed => watch.is_close_seen && watch.is_close_heard,
+                GoneReason::Closed => watch.is_close_seen && watch.is_deaf,
                 GoneReason::CloseIgnored => {
                     let waited = watch.closing.map(|c| now_ms >= c.since_ms + CLOSE_WAIT_MS);
                     waited.unwrap_or_else(|| watch.may_overflow())
                 }
                 GoneReason::Silent => now_ms >= watch.heard_ms + SILENT_MS,
+                GoneReason::Stalled => now_ms >= viewer.taken_ms + REPLY_STALL_MS,
             };
             ensure(is_due, Class::Order, || format!("viewer {client} gone: {:?}", gone.reason))?;
             self.summary.kills += u64::from(gone.reason != GoneReason::Closed);
@@ -280,8 +284,9 @@ impl World {
 }
 
 fn check_verdicts(shard: &Shard, tally: &Tally) -> Verdict {
-    let Tally { accepted, late, duplicate, future, without_fix } = *tally;
-    let expected = VerdictTally { accepted, late, duplicate, future, without_fix, unseated: 0 };
+    let Tally { accepted, late, restored, duplicate, future, without_fix } = *tally;
+    let judged = VerdictTally { accepted, late, restored, ..VerdictTally::default() };
+    let expected = VerdictTally { duplicate, future, without_fix, ..judged };
     ensure(*shard.verdicts() == expected, Class::Residual, || {
         format!("judged {:?} instead of {expected:?}", shard.verdicts())
     })

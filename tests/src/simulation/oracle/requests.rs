@@ -12,7 +12,10 @@ const TOPICS_MAX: usize = 32;
 /// Violations in a row that close.
 const VIOLATIONS_MAX: u32 = 10;
 /// Requests that may wait for an answer; what is answered and unread does not count.
-pub(super) const WAITING_MAX: usize = 64;
+pub(super) const WAITING_MAX: usize = 128;
+
+/// An allowed subscribe is answered by then, if only with an error.
+const HELD_MS: u64 = 4_000;
 /// The code for limits.
 pub(super) const POLICY: u16 = 1008;
 
@@ -104,7 +107,14 @@ impl Watch {
     /// Says whether the connection stays.
     fn hear_message(&mut self, said: Said, now_ms: u64) -> bool {
         if !self.messages.take(now_ms) {
-            return self.violate("rate-limited", Echo::Nothing, None);
+            let (topic, id) = match said {
+                Said::Subscribe { event, id } | Said::Unsubscribe { event, id } => {
+                    (Echo::Event(event), id)
+                }
+                Said::Invalid { topic, id, .. } => (topic, id),
+                _ => (Echo::Nothing, None),
+            };
+            return self.violate("rate-limited", topic, id);
         }
         let (what, id) = match said {
             Said::Subscribe { event, id } => {
@@ -146,12 +156,12 @@ impl Watch {
     }
 
     /// The authority has answered.
-    pub(crate) fn decide(&mut self, wanted: u32, answer: Decision) {
+    pub(crate) fn decide(&mut self, wanted: u32, answer: Decision, now_ms: u64) {
         for expect in &mut self.expects {
             if let Asked::Subscribe { ticket, decision: decision @ None, .. } = &mut expect.what
                 && *ticket == wanted
             {
-                *decision = Some(answer);
+                *decision = Some((answer, now_ms));
             }
         }
     }
@@ -160,12 +170,21 @@ impl Watch {
     pub(crate) fn revoke(&mut self, wanted: usize, offset: u64) {
         let mut is_concerned = self.topics[wanted].state != State::Off;
         for expect in &mut self.expects {
-            if let Asked::Subscribe { event, decision: Some(Decision::Allowed), is_revoked, .. } =
-                &mut expect.what
-                && *event == wanted
-            {
-                *is_revoked = true;
-                is_concerned = true;
+            let Asked::Subscribe { event, decision, is_revoked, ticket } = &mut expect.what else {
+                continue;
+            };
+            match decision {
+                _ if *event != wanted => {}
+                Some((Decision::Allowed, _)) => {
+                    *is_revoked = true;
+                    is_concerned = true;
+                }
+                Some(_) => {}
+                // An answer under way may be older than the revocation: it is asked for again.
+                None => {
+                    *ticket = self.next_ticket;
+                    self.next_ticket += 1;
+                }
             }
         }
         if is_concerned {
@@ -209,15 +228,19 @@ impl Watch {
         model: &Model,
         text: &[u8],
         (event, id): (usize, Option<u32>),
-        (decision, is_revoked): (Option<Decision>, bool),
+        (decision, is_revoked): (Option<(Decision, u64)>, bool),
     ) -> Verdict {
         let echo = Echo::Event(event);
         let code = match decision {
             None => return Err(unexpected("an answer before the decision", text)),
-            Some(Decision::Forbidden) => "forbidden",
-            Some(Decision::NotFound) => "not-found",
-            Some(Decision::Undecided) => "error",
-            Some(Decision::Allowed) => {
+            Some((Decision::Forbidden, _)) => "forbidden",
+            Some((Decision::NotFound, _)) => "not-found",
+            Some((Decision::Undecided, _)) => "error",
+            Some((Decision::Allowed, decided_ms)) => {
+                let is_overdue = self.message_ms >= decided_ms + HELD_MS;
+                if is_overdue && error(text, "error", model, echo, id).is_ok() {
+                    return Ok(());
+                }
                 let is_known = self.topics[event].state != State::Off;
                 let count = self.topics.iter().filter(|t| t.state != State::Off).count();
                 if is_revoked && error(text, "forbidden", model, echo, id).is_ok() {
