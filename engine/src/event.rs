@@ -234,7 +234,7 @@ impl Event {
             if let Some(position) = self.visible(slot) {
                 let name = self.names.at(slot);
                 frames.push(slot, |out| frame::encode(out, &self.head, name, position));
-                if !self.slots.is_newest(slot) {
+                if !self.slots.is_streamed(slot) {
                     fallbacks.push(slot);
                 }
             }

@@ -25,29 +25,43 @@
 pub mod limits;
 
 pub mod id;
-pub mod position;
 pub mod table;
 pub mod time;
 
+pub mod position;
+
 pub mod decode;
+
 pub mod roster;
+
 pub mod route;
 
-pub mod block;
-pub mod board;
-pub mod event;
-pub mod fanout;
-pub mod feed;
-pub mod frame;
-pub mod ring;
-pub mod shard;
 pub mod slots;
+
+pub mod frame;
+
+pub mod block;
+
+pub mod event;
+
+pub mod board;
+
+pub mod feed;
+
+pub mod ring;
+
 pub mod viewer;
 
-pub mod protocol;
+pub mod fanout;
+
+pub mod shard;
+
 pub mod websocket;
+
+pub mod protocol;
 
 pub mod teltonika;
 
-pub mod copy;
 pub mod rows;
+
+pub mod copy;

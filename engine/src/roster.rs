@@ -236,6 +236,9 @@ impl Roster {
         taken: &mut HashMap<(EventIndex, DeviceIndex), SlotIndex>,
     ) -> Result<SlotIndex, RosterError> {
         let generation = self.generation;
+        if self.slot_count >= SLOTS_MAX {
+            self.drop_unused_slots();
+        }
         let slots = &mut self.events[event.0 as usize].slots;
         let seat = RosterSlot { device, last_used: generation };
         // A remembered slot counts only if it still is this device's: both may have been given away.
@@ -261,6 +264,15 @@ impl Roster {
         let slot = SlotIndex(u32::try_from(free).expect("EVENT_SLOTS_MAX is below 2^32"));
         taken.insert((event, device), slot);
         Ok(slot)
+    }
+
+    /// Takes the slots from events that two rosters in a row did without.
+    fn drop_unused_slots(&mut self) {
+        let generation = self.generation;
+        for event in self.events.iter_mut().filter(|event| event.last_used + 1 < generation) {
+            self.slot_count -= event.slots.len();
+            event.slots = Vec::new();
+        }
     }
 
     fn index_seats(&mut self, seats: &[(DeviceIndex, Seat)]) {

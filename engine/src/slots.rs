@@ -74,6 +74,8 @@ pub struct Slots {
     high_water_ms: Vec<i64>,
     /// What a snapshot shows, if anything.
     shown: Vec<Option<Position>>,
+    /// What is shown was streamed, and not put there after a withdrawal.
+    is_streamed: Vec<bool>,
 }
 
 impl Slots {
@@ -82,6 +84,7 @@ impl Slots {
         if count > self.shown.len() {
             self.high_water_ms.resize(count, NEVER_MS);
             self.shown.resize(count, None);
+            self.is_streamed.resize(count, false);
         }
     }
 
@@ -113,6 +116,7 @@ impl Slots {
         }
         self.high_water_ms[at] = position.timestamp_ms;
         self.shown[at] = Some(*position);
+        self.is_streamed[at] = true;
         Verdict::Accepted
     }
 
@@ -126,6 +130,7 @@ impl Slots {
         if withdrawn {
             let is_older = |good: &Position| good.timestamp_ms < faulty_ms;
             *shown = good.filter(|good| is_older(good) && !good.is_without_fix());
+            self.is_streamed[slot.0 as usize] = false;
         }
         withdrawn
     }
@@ -134,6 +139,7 @@ impl Slots {
     pub fn reset(&mut self, slot: SlotIndex) {
         self.high_water_ms[slot.0 as usize] = NEVER_MS;
         self.shown[slot.0 as usize] = None;
+        self.is_streamed[slot.0 as usize] = false;
     }
 
     /// A fix that viewers are past. It counts only where a withdrawal has left a gap below it.
@@ -142,16 +148,16 @@ impl Slots {
         let shown_ms = shown.as_ref().map_or(NEVER_MS, |shown| shown.timestamp_ms);
         if position.timestamp_ms > shown_ms && !position.is_without_fix() {
             *shown = Some(*position);
+            self.is_streamed[at] = false;
             return Verdict::Restored;
         }
         let is_known = position.timestamp_ms == self.high_water_ms[at];
         if is_known { Verdict::Duplicate } else { Verdict::Late }
     }
 
-    /// True when the position shown is the newest that was ever accepted, not a fallback.
+    /// True when viewers were sent what is shown; a fallback is for snapshots only.
     #[must_use]
-    pub fn is_newest(&self, slot: SlotIndex) -> bool {
-        let at = slot.0 as usize;
-        self.shown[at].as_ref().is_some_and(|p| p.timestamp_ms == self.high_water_ms[at])
+    pub fn is_streamed(&self, slot: SlotIndex) -> bool {
+        self.is_streamed[slot.0 as usize]
     }
 }

@@ -4,17 +4,19 @@
 //! server needs on a good day; the second what hostile or stalled viewers can add at worst.
 
 use super::{
-    BATCH_BYTES_MAX, BATCH_ROWS_MAX, BLOCK_BYTES_MAX, COPY_PIECE_BYTES, DEVICES_MAX, EVENTS_MAX,
-    FEED_PENDING_BYTES_MAX, FEED_WINDOW_BYTES_MAX, FEEDS_MAX, FRAME_BYTES_TYPICAL, LAP_CHUNK_BYTES,
-    LAP_REST_BYTES_MAX, READER_HEAP_BYTES_MAX, REPLIES_WAITING_MAX, REPLY_BYTES_MAX, SLOTS_MAX,
-    SNAPSHOT_BYTES_MAX, VIEWERS_MAX, WRITTEN_DEVICES_MAX,
+    BATCH_BYTES_MAX, BATCH_ROWS_MAX, BLOCK_BYTES_MAX, COPY_PIECE_BYTES, DEVICE_ID_BYTES_MAX,
+    DEVICES_MAX, EVENTS_MAX, FEED_PENDING_BYTES_MAX, FEED_WINDOW_BYTES_MAX, FEEDS_MAX,
+    FRAME_BYTES_MAX, FRAME_BYTES_TYPICAL, LAP_CHUNK_BYTES, LAP_REST_BYTES_MAX, MESSAGE_RATE,
+    READER_HEAP_BYTES_MAX, REPLIES_WAITING_MAX, REPLY_BYTES_MAX, REQUESTS_WAITING_MAX, SLOTS_MAX,
+    SNAPSHOT_BYTES_MAX, SPARE_BLOCK_BYTES_MAX, SPARE_BLOCKS_MAX, SPARE_TAILS_MAX, TOPICS_MAX,
+    VIEWERS_MAX, WRITTEN_DEVICES_MAX,
 };
 use crate::feed::Subscriber;
 use crate::position::Position;
 use crate::ring::Laps;
 use crate::roster::Seat;
 use crate::rows::ROW_BYTES;
-use crate::viewer::{Topic, Viewer};
+use crate::viewer::{Topic, Viewer, Waiting};
 
 /// One line of the budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,15 +64,27 @@ const ROSTER_SLOT_BYTES: usize = 16;
 /// A reply waits as its bytes and their place in the queue.
 const REPLY_PLACE_BYTES: usize = 40;
 
+/// What a slot costs more when its device id is as long as it may be, and every byte escaped.
+const LONG_SLOT_BYTES: usize = FRAME_BYTES_MAX - FRAME_BYTES_TYPICAL + 6 * DEVICE_ID_BYTES_MAX;
+
+/// What a topic costs a viewer: its place in the list, and in the feed.
+const TOPIC_BYTES: usize = size_of::<Topic>() + size_of::<Subscriber>();
+
+/// A request that waits, or the finished error behind it.
+const WAITING_BYTES: usize = size_of::<Waiting>() + REPLY_BYTES_MAX;
+
 /// What a device costs in the table of written rows: its id on the heap, its place at seven eighths.
 const WRITTEN_DEVICE_BYTES: usize = 80;
 
 /// The memory of a server of `shard_count` shards and one writer with every limit reached. What the
 /// drivers hold, sockets and mailboxes, comes on top.
 #[must_use]
-pub const fn memory_budget(shard_count: usize) -> [BudgetLine; 18] {
-    let viewers = VIEWERS_MAX;
-    let replies = REPLIES_WAITING_MAX + super::MESSAGE_RATE.burst as usize;
+pub const fn memory_budget(shard_count: usize) -> [BudgetLine; 21] {
+    let (viewers, feeds) = (VIEWERS_MAX, shard_count * FEEDS_MAX);
+    let replies = REPLIES_WAITING_MAX + MESSAGE_RATE.burst as usize;
+    let catching_up = size_of::<Laps>() + 8 + LAP_REST_BYTES_MAX / TOPICS_MAX;
+    let spare_bytes =
+        SPARE_BLOCKS_MAX * SPARE_BLOCK_BYTES_MAX + SPARE_TAILS_MAX * LAP_REST_BYTES_MAX;
     [
         need("viewers, idle, one topic each", viewers, VIEWER_IDLE_BYTES),
         need(
@@ -82,17 +96,9 @@ pub const fn memory_budget(shard_count: usize) -> [BudgetLine; 18] {
         need("slots in the roster, two rosters during a swap", 2 * SLOTS_MAX, ROSTER_SLOT_BYTES),
         need("slots with their owner", SLOTS_MAX, SLOT_OWNER_BYTES),
         need("slots with each shard that serves them", shard_count * SLOTS_MAX, SLOT_FEED_BYTES),
-        need(
-            "windows of past blocks, per shard and feed",
-            shard_count * FEEDS_MAX,
-            FEED_WINDOW_BYTES_MAX,
-        ),
+        need("windows of past blocks, per shard and feed", feeds, FEED_WINDOW_BYTES_MAX),
         need("a block being built, one being joined, per shard", 2 * shard_count, BLOCK_BYTES_MAX),
-        worst(
-            "updates that wait for a long round, per shard and feed",
-            shard_count * FEEDS_MAX,
-            FEED_PENDING_BYTES_MAX,
-        ),
+        need("spare blocks and tails, per shard", shard_count, spare_bytes),
         need("snapshots being downloaded, per shard", shard_count, SNAPSHOT_BYTES_MAX),
         need("the chunk of a lap, per shard", shard_count, LAP_CHUNK_BYTES + LAP_REST_BYTES_MAX),
         need("rows of a batch, per writer", 1, BATCH_ROWS_MAX * ROW_BYTES),
@@ -106,9 +112,24 @@ pub const fn memory_budget(shard_count: usize) -> [BudgetLine; 18] {
             WRITTEN_DEVICES_MAX,
             WRITTEN_DEVICE_BYTES,
         ),
-        worst("viewers catching up", viewers, size_of::<Laps>() + 8),
-        worst("rests of cut sends", viewers, LAP_REST_BYTES_MAX),
+        worst(
+            "names and frames at their longest, per shard and slot",
+            shard_count * SLOTS_MAX,
+            LONG_SLOT_BYTES,
+        ),
+        worst("the two newest blocks of a flood, per shard and feed", feeds, 2 * BLOCK_BYTES_MAX),
+        worst(
+            "updates that wait for a long round, per shard and feed",
+            feeds,
+            FEED_PENDING_BYTES_MAX,
+        ),
+        worst(
+            "every topic of every viewer catching up",
+            viewers * TOPICS_MAX,
+            TOPIC_BYTES + catching_up,
+        ),
         worst("messages cut by a stall", viewers, READER_HEAP_BYTES_MAX),
+        worst("requests that wait for an answer", viewers * REQUESTS_WAITING_MAX, WAITING_BYTES),
         worst("replies nobody reads", viewers * replies, REPLY_BYTES_MAX + REPLY_PLACE_BYTES),
     ]
 }

@@ -21,6 +21,7 @@ enum Op {
 struct Model {
     newest_ms: Option<i64>,
     shown_ms: Option<i64>,
+    is_streamed: bool,
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -49,6 +50,7 @@ fn expected(model: &mut Model, timestamp_ms: i64, has_fix: bool) -> Verdict {
     match model.newest_ms {
         Some(newest_ms) if timestamp_ms <= newest_ms && is_gap && has_fix => {
             model.shown_ms = Some(timestamp_ms);
+            model.is_streamed = false;
             Verdict::Restored
         }
         Some(newest_ms) if timestamp_ms < newest_ms => Verdict::Late,
@@ -56,7 +58,8 @@ fn expected(model: &mut Model, timestamp_ms: i64, has_fix: bool) -> Verdict {
         _ if timestamp_ms > CEILING_MS => Verdict::Future,
         _ if !has_fix => Verdict::WithoutFix,
         _ => {
-            *model = Model { newest_ms: Some(timestamp_ms), shown_ms: Some(timestamp_ms) };
+            let newest_ms = Some(timestamp_ms);
+            *model = Model { newest_ms, shown_ms: newest_ms, is_streamed: true };
             Verdict::Accepted
         }
     }
@@ -81,6 +84,7 @@ fn check(ops: &[Op]) {
                 assert_eq!(withdrawn, model.shown_ms == Some(faulty_ms));
                 if withdrawn {
                     model.shown_ms = good_ms.filter(|&good_ms| good_ms < faulty_ms);
+                    model.is_streamed = false;
                 }
             }
             Op::Reset(slot) => {
@@ -92,8 +96,7 @@ fn check(ops: &[Op]) {
             let model = models.entry(slot).or_default();
             let index = SlotIndex(slot.into());
             assert_eq!(slots.shown(index).map(|p| p.timestamp_ms), model.shown_ms);
-            let is_newest = model.shown_ms.is_some() && model.shown_ms == model.newest_ms;
-            assert_eq!(slots.is_newest(index), is_newest);
+            assert_eq!(slots.is_streamed(index), model.is_streamed);
         }
     }
 }
