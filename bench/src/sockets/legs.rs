@@ -69,31 +69,47 @@ pub fn measure(
     let mut outcome = Outcome { case, pairs: Vec::new(), reader_load: 0.0, backlog_bytes: 0 };
     for number in 0..=effort.pair_count {
         let bytes = sides.prepare(round_count);
-        // Whoever goes first goes second in the next pair, so drift favours nobody.
-        let order = if number % 2 == 0 { [Side::Base, Side::Ours] } else { [Side::Ours, Side::Base] };
-        let mut frame_ns = [0.0; 2];
-        for side in order {
-            let spent = leg(case, round_count, |round| match side {
-                Side::Base => sides.base_round(round, &mut connections),
-                Side::Ours => sides.ours_round(round, &mut connections),
-            });
-            connections.verdict()?;
-            sides.verdict()?;
-            outcome.note(reader.ask(bytes)?);
-            frame_ns[side as usize] = per_frame_ns(spent, case.frame_count(round_count));
-        }
+        let spent = alternate(case.interval(), round_count, sides, &mut connections);
+        connections.verdict()?;
+        sides.verdict()?;
+        outcome.note(reader.ask(2 * bytes)?);
+        let frame_count = case.frame_count(round_count);
+        let [base_ns, ours_ns] = spent.map(|spent| per_frame_ns(spent, frame_count));
         // The first pair warms sockets, pools and caches.
         if number > 0 {
-            outcome.pairs.push(Pair { base_ns: frame_ns[0], ours_ns: frame_ns[1] });
+            outcome.pairs.push(Pair { base_ns, ours_ns });
         }
     }
     Ok(outcome)
 }
 
-#[derive(Clone, Copy)]
-enum Side {
-    Base,
-    Ours,
+/// CPU time of a leg of each side. Their rounds take turns, so what else the machine does meets both.
+fn alternate(
+    interval: Duration,
+    round_count: usize,
+    sides: &mut impl Sides,
+    connections: &mut Connections,
+) -> [Duration; 2] {
+    let mut spent = [Duration::ZERO; 2];
+    let mut due = Instant::now();
+    for turn in 0..2 * round_count {
+        let now = Instant::now();
+        if let Some(rest) = due.checked_duration_since(now) {
+            std::thread::sleep(rest);
+        }
+        // A round that is late is not made up for: the reader must keep up.
+        due = due.max(now) + interval;
+        let round = turn / 2;
+        let began = cpu_time();
+        // Base, ours, ours, base: who goes first goes second the next time.
+        let side = (turn + round) % 2;
+        match side {
+            0 => sides.base_round(round, connections),
+            _ => sides.ours_round(round, connections),
+        }
+        spent[side] += cpu_time().saturating_sub(began);
+    }
+    spent
 }
 
 impl Outcome {
@@ -101,22 +117,6 @@ impl Outcome {
         self.reader_load = self.reader_load.max(reading.load());
         self.backlog_bytes = self.backlog_bytes.max(reading.backlog_bytes);
     }
-}
-
-/// CPU time of so many rounds at the case's pace.
-fn leg(case: Case, round_count: usize, mut round: impl FnMut(usize)) -> Duration {
-    let began = cpu_time();
-    let mut due = Instant::now();
-    for number in 0..round_count {
-        let now = Instant::now();
-        if let Some(rest) = due.checked_duration_since(now) {
-            std::thread::sleep(rest);
-        }
-        // A round that is late is not made up for: the reader must keep up.
-        due = due.max(now) + case.interval();
-        round(number);
-    }
-    cpu_time().saturating_sub(began)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a leg is far below 2^53 nanoseconds and frames")]
