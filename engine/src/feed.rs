@@ -24,6 +24,8 @@ pub struct Feed {
     pub waiting: Vec<ViewerId>,
     /// Everyone who streams, in no order.
     pub subscribers: Vec<Subscriber>,
+    /// When a round last sent the newest block to somebody who then had everything.
+    pub sent_ms: u64,
     /// When the last viewer left.
     pub idle_since_ms: u64,
     /// It is in the shard's list of those that the next round visits.
@@ -49,6 +51,8 @@ pub struct Feed {
 pub struct Subscriber {
     /// Place in the shard's table of viewers.
     pub viewer: u32,
+    /// How often that place was given away before.
+    pub generation: u32,
     /// Place in the viewer's list of topics.
     pub topic: u32,
     /// Everything up to it was sent or passed over.
@@ -61,6 +65,14 @@ pub struct Subscriber {
 pub const NO_LAPS: u32 = u32::MAX;
 
 const _: () = assert!(size_of::<Subscriber>() == 24);
+
+impl Subscriber {
+    /// Who it is.
+    #[must_use]
+    pub const fn id(&self) -> ViewerId {
+        ViewerId { index: self.viewer, generation: self.generation }
+    }
+}
 
 /// The shared part of every `subscribed` at one sequence: `[…]}`.
 #[derive(Debug)]
@@ -102,6 +114,7 @@ impl Feed {
             is_live: false,
             waiting: Vec::new(),
             subscribers: Vec::new(),
+            sent_ms: 0,
             idle_since_ms: 0,
             is_dirty: false,
             board: Board::default(),

@@ -310,6 +310,7 @@ impl Shard {
     pub(crate) fn reply(&mut self, index: u32, reply: Reply) {
         if let Some(viewer) = self.viewers.at_mut(index) {
             viewer.replies.push_back(reply);
+            self.sending.look_again(index);
             self.make_ready(index);
         }
     }
@@ -335,6 +336,7 @@ impl Shard {
     pub(crate) fn remove(&mut self, index: u32) {
         self.leave_all(index);
         if let Some(viewer) = self.viewers.remove(index) {
+            self.sending.look_again(index);
             self.sending.reuse_tail(viewer.tail);
         }
     }

@@ -106,7 +106,7 @@ fn run(wanted: &Wanted) -> Result<(), String> {
     }
     let [sending_core, reading_core] = two_cores()?;
     pin(sending_core)?;
-    let cases = wanted.only.map_or(CASES.to_vec(), |case| vec![case]);
+    let cases = wanted.only.map_or_else(|| CASES.to_vec(), |case| vec![case]);
     if !wanted.json {
         print(&report::head(wanted.effort))?;
     }

@@ -132,7 +132,7 @@ impl Reader {
     pub fn ask(&mut self, bytes: u64) -> Result<Reading, String> {
         writeln!(self.questions, "{bytes}").map_err(|error| format!("the reader: {error}"))?;
         let line = self.answer()?;
-        let reading = Reading::of_line(&line).ok_or(format!("the reader said {line:?}"))?;
+        let reading = Reading::of_line(&line).ok_or_else(|| format!("the reader said {line:?}"))?;
         reading.verdict(bytes)?;
         Ok(reading)
     }
@@ -183,7 +183,11 @@ pub fn run(core: usize, count: u32) -> Result<(), String> {
             say(&sweeper.reading(bytes).map_err(words)?.line()).map_err(words)?;
         }
         let began = Instant::now();
-        sweeper.sweep().map_err(words)?;
+        match sweeper.sweep() {
+            // The sender has what it wanted, or says itself what went wrong.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
+            swept => swept.map_err(words)?,
+        }
         // At least half of the time is rest, however many connections there are.
         rest = BEAT.max(began.elapsed());
     }

@@ -45,7 +45,8 @@ impl Row {
             outcome.pairs.iter().map(figure).collect::<Vec<f64>>()
         };
         let ratio = Estimate::of(&of(|pair| pair.ours_ns / pair.base_ns));
-        let (base_ns, ours_ns) = (median(&of(|pair| pair.base_ns)), median(&of(|pair| pair.ours_ns)));
+        let (base_ns, ours_ns) =
+            (median(&of(|pair| pair.base_ns)), median(&of(|pair| pair.ours_ns)));
         Self { comparison, outcome, base_ns, ours_ns, ratio }
     }
 
@@ -177,7 +178,9 @@ mod tests {
     #[test]
     fn a_row_tells_both_sides_their_ratio_and_whether_the_goal_is_reached() {
         let line = line(&row());
-        for part in ["P1", "16", "1000", "250.00", "255.00", "1.020 [1.020, 1.020]", "pass", "3921569"] {
+        for part in
+            ["P1", "16", "1000", "250.00", "255.00", "1.020 [1.020, 1.020]", "pass", "3921569"]
+        {
             assert!(line.contains(part), "{part} is missing in {line}");
         }
     }

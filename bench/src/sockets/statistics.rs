@@ -35,7 +35,8 @@ impl Estimate {
     #[must_use]
     pub fn of(figures: &[f64]) -> Self {
         let mut random = Random::new(figures.len() as u64);
-        let mut draw = |_| figures[random.below(figures.len() as u64) as usize];
+        let count = figures.len() as u64;
+        let mut draw = |_| figures[usize::try_from(random.below(count)).expect("below the count")];
         let mut resample = |_| median(&(0..figures.len()).map(&mut draw).collect::<Vec<_>>());
         let mut medians: Vec<f64> = (0..RESAMPLE_COUNT).map(&mut resample).collect();
         medians.sort_by(f64::total_cmp);
@@ -70,7 +71,11 @@ pub fn median(figures: &[f64]) -> f64 {
     let mut sorted = figures.to_vec();
     sorted.sort_by(f64::total_cmp);
     let middle = sorted.len() / 2;
-    if sorted.len() % 2 == 1 { sorted[middle] } else { f64::midpoint(sorted[middle - 1], sorted[middle]) }
+    if sorted.len() % 2 == 1 {
+        sorted[middle]
+    } else {
+        f64::midpoint(sorted[middle - 1], sorted[middle])
+    }
 }
 
 #[cfg(test)]
