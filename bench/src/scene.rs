@@ -228,13 +228,19 @@ impl Scene {
 }
 
 /// A masked `subscribe` for [`EVENT`], as a browser would send it.
+#[must_use]
+pub fn subscribe_frame() -> Vec<u8> {
+    subscribe_frame_of(EVENT)
+}
+
+/// A masked `subscribe` for an event.
 ///
 /// # Panics
 /// Never: the message is short.
 #[must_use]
-pub fn subscribe_frame() -> Vec<u8> {
+pub fn subscribe_frame_of(event: EventId) -> Vec<u8> {
     const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
-    let message = format!(r#"{{"type":"subscribe","topic":"event:{EVENT}","id":"1"}}"#);
+    let message = format!(r#"{{"type":"subscribe","topic":"event:{event}","id":"1"}}"#);
     let length = u8::try_from(message.len()).expect("a short message");
     assert!(length < 126, "a length of one byte");
     let mut frame = vec![0x81, 0x80 | length];

@@ -10,25 +10,43 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use bench::sockets::legs::{self, BareAndShard};
+use bench::sockets::hot::HotAndSmall;
+use bench::sockets::legs::{self, BareAndShard, BareTwice, Outcome};
 use bench::sockets::report::{self, Comparison, Row};
 use bench::sockets::{Case, Effort, pin, reader, two_cores};
 
-const CASES: [Case; 4] = [
-    Case { batch: 1, viewer_count: 1_000 },
-    Case { batch: 16, viewer_count: 1_000 },
-    Case { batch: 64, viewer_count: 1_000 },
-    Case { batch: 16, viewer_count: 10_000 },
-];
-
-const BARE: Comparison =
+const P1: Comparison =
     Comparison { name: "P1", base: "bare send loop", ours: "one shard", goal: 1.05 };
+
+const P9: Comparison = Comparison {
+    name: "P9",
+    base: "two events, each on a shard with half of the viewers",
+    ours: "one event over two shards",
+    goal: 1.05,
+};
+
+/// What the instrument says when there is nothing to measure.
+const CONTROL: Comparison =
+    Comparison { name: "control", base: "bare send loop", ours: "bare send loop", goal: 1.02 };
+
+/// Measures one case of a comparison; the last argument is the reader's core.
+type Measure = fn(Case, Effort, usize) -> Result<Outcome, String>;
+
+const ROWS: [(Comparison, Measure, Case); 6] = [
+    (CONTROL, bare_twice, Case { batch: 16, viewer_count: 1_000 }),
+    (P1, bare_and_shard, Case { batch: 1, viewer_count: 1_000 }),
+    (P1, bare_and_shard, Case { batch: 16, viewer_count: 1_000 }),
+    (P1, bare_and_shard, Case { batch: 64, viewer_count: 1_000 }),
+    (P1, bare_and_shard, Case { batch: 16, viewer_count: 10_000 }),
+    (P9, hot_and_small, Case { batch: 16, viewer_count: 2_000 }),
+];
 
 /// Fewer pairs give no honest interval.
 const PAIR_COUNT_MIN: usize = 7;
 
 struct Wanted {
     effort: Effort,
+    /// Only P1, in this case.
     only: Option<Case>,
     json: bool,
 }
@@ -106,27 +124,41 @@ fn run(wanted: &Wanted) -> Result<(), String> {
     }
     let [sending_core, reading_core] = two_cores()?;
     pin(sending_core)?;
-    let cases = wanted.only.map_or_else(|| CASES.to_vec(), |case| vec![case]);
+    let rows = wanted
+        .only
+        .map_or_else(|| ROWS.to_vec(), |case| vec![(P1, bare_and_shard as Measure, case)]);
     if !wanted.json {
         print(&report::head(wanted.effort))?;
     }
-    let mut rows = Vec::new();
-    for case in cases {
-        let mut sides = BareAndShard::new(case);
-        let outcome = legs::measure(case, wanted.effort, reading_core, &mut sides)
-            .map_err(|words| refusal(case, &words))?;
-        let row = Row::new(BARE, outcome);
+    let mut measured = Vec::new();
+    for (comparison, measure, case) in rows {
+        let outcome = measure(case, wanted.effort, reading_core)
+            .map_err(|words| refusal(comparison, case, &words))?;
+        let row = Row::new(comparison, outcome);
         if !wanted.json {
             print(&report::line(&row))?;
         }
-        rows.push(row);
+        measured.push(row);
     }
-    if wanted.json { print(&report::json(wanted.effort, &rows)) } else { Ok(()) }
+    if wanted.json { print(&report::json(wanted.effort, &measured)) } else { Ok(()) }
 }
 
-fn refusal(case: Case, words: &str) -> String {
+fn bare_twice(case: Case, effort: Effort, reading_core: usize) -> Result<Outcome, String> {
+    legs::measure(case, effort, reading_core, &mut BareTwice(BareAndShard::new(case)))
+}
+
+fn bare_and_shard(case: Case, effort: Effort, reading_core: usize) -> Result<Outcome, String> {
+    legs::measure(case, effort, reading_core, &mut BareAndShard::new(case))
+}
+
+fn hot_and_small(case: Case, effort: Effort, reading_core: usize) -> Result<Outcome, String> {
+    legs::measure(case, effort, reading_core, &mut HotAndSmall::new(case))
+}
+
+fn refusal(comparison: Comparison, case: Case, words: &str) -> String {
     let Case { batch, viewer_count } = case;
-    format!("B = {batch}, {viewer_count} viewers: the run does not count: {words}")
+    let name = comparison.name;
+    format!("{name}, B = {batch}, {viewer_count} viewers: the run does not count: {words}")
 }
 
 fn print(text: &str) -> Result<(), String> {

@@ -124,6 +124,28 @@ fn per_frame_ns(spent: Duration, frame_count: u64) -> f64 {
     spent.as_nanos() as f64 / frame_count as f64
 }
 
+/// A bare loop of sends beside itself: what the ratio is when there is no difference.
+#[derive(Debug)]
+pub struct BareTwice(pub BareAndShard);
+
+impl Sides for BareTwice {
+    fn prepare(&mut self, round_count: usize) -> u64 {
+        self.0.prepare(round_count)
+    }
+
+    fn base_round(&mut self, round: usize, connections: &mut Connections) {
+        self.0.base_round(round, connections);
+    }
+
+    fn ours_round(&mut self, round: usize, connections: &mut Connections) {
+        self.0.base_round(round, connections);
+    }
+
+    fn verdict(&self) -> Result<(), String> {
+        Ok(())
+    }
+}
+
 /// A bare loop of sends beside a shard that judges, encodes and fans out to viewers.
 #[derive(Debug)]
 pub struct BareAndShard {

@@ -69,7 +69,7 @@ pub fn head(effort: Effort) -> String {
     format!(
         "{} pairs of legs of {} ms each; CPU time of a delivered frame, one core; the ratio is the \
          median of the pairs with its 95 % interval\n\
-         {:<7}{:>4}{:>8}{:>11}{:>11}  {:<22}{:>6}  {:<5}{:>12}{:>8}{:>9}\n",
+         {:<8}{:>4}{:>8}{:>11}{:>11}  {:<22}{:>6}  {:<5}{:>12}{:>8}{:>9}\n",
         effort.pair_count,
         effort.leg.as_millis(),
         "",
@@ -92,7 +92,7 @@ pub fn line(row: &Row) -> String {
     let Row { comparison, outcome, ratio, .. } = row;
     let ratio = format!("{:.3} [{:.3}, {:.3}]", ratio.median, ratio.low, ratio.high);
     format!(
-        "{:<7}{:>4}{:>8}{:>11.2}{:>11.2}  {ratio:<22}{:>6}  {:<5}{:>12.0}{:>7.0}%{:>8}B\n",
+        "{:<8}{:>4}{:>8}{:>11.2}{:>11.2}  {ratio:<22}{:>6}  {:<5}{:>12.0}{:>7.0}%{:>8}B\n",
         comparison.name,
         outcome.case.batch,
         outcome.case.viewer_count,
