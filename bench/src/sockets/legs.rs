@@ -2,11 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use engine::fanout::Sent;
+
 use super::connections::Connections;
 use super::reader::{Reader, Reading};
 use super::{Case, Effort, cpu_time};
 use crate::scene::{Scene, Shape};
-use engine::fanout::Sent;
 
 /// Devices of the event.
 pub const DEVICE_COUNT: u32 = 500;
