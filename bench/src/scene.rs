@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use engine::fanout::{Send, Sent};
 use engine::id::{EventId, ShardIndex, ViewerId};
@@ -41,6 +42,7 @@ pub struct Drained {
 pub struct Scene {
     shard: Shard,
     now: Now,
+    step_us: u64,
     viewers: Vec<ViewerId>,
     /// By device: its slot in the event.
     seats: Vec<Seat>,
@@ -53,7 +55,7 @@ pub struct Scene {
 /// The event of every scene.
 pub const EVENT: EventId = EventId(0x6f1b_1e8a_3c52_4e0e_9a41_0d7f_5c1b_2a3d);
 
-/// From one step to the next. Short, so that a viewer who stands still for some steps is still
+/// From one step to the next, unless the caller paces them. Short, so that a viewer who stands still for some steps is still
 /// inside the window, and a window of a second is soon full.
 const STEP_US: u64 = 1_000;
 
@@ -73,6 +75,7 @@ impl Scene {
         let mut scene = Self {
             shard,
             now,
+            step_us: STEP_US,
             viewers: Vec::new(),
             seats: seats(&roster),
             next_device: 0,
@@ -100,6 +103,11 @@ impl Scene {
         scene.prepare(round_count);
         scene.steps(round_count, |_| Sent::All);
         scene
+    }
+
+    /// From now on a step takes as long as `step`, for who paces steps by a clock.
+    pub fn pace(&mut self, step: Duration) {
+        self.step_us = u64::try_from(step.as_micros()).expect("a short step");
     }
 
     /// So many viewers more, each with its snapshot.
@@ -214,19 +222,25 @@ impl Scene {
     }
 
     fn advance(&mut self) {
-        self.now.monotonic_us += STEP_US;
+        self.now.monotonic_us += self.step_us;
         self.shard.handle_time(self.now);
     }
 }
 
 /// A masked `subscribe` for [`EVENT`], as a browser would send it.
+#[must_use]
+pub fn subscribe_frame() -> Vec<u8> {
+    subscribe_frame_of(EVENT)
+}
+
+/// A masked `subscribe` for an event.
 ///
 /// # Panics
 /// Never: the message is short.
 #[must_use]
-pub fn subscribe_frame() -> Vec<u8> {
+pub fn subscribe_frame_of(event: EventId) -> Vec<u8> {
     const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
-    let message = format!(r#"{{"type":"subscribe","topic":"event:{EVENT}","id":"1"}}"#);
+    let message = format!(r#"{{"type":"subscribe","topic":"event:{event}","id":"1"}}"#);
     let length = u8::try_from(message.len()).expect("a short message");
     assert!(length < 126, "a length of one byte");
     let mut frame = vec![0x81, 0x80 | length];

@@ -6,8 +6,13 @@
 //! window, catching up) takes a turn of its own, of at most [`TURN_SENDS_MAX`] sends, and queues
 //! again; the round and the turns alternate. A blocked viewer costs nothing until the kernel takes bytes again.
 
+mod direct;
+mod walk;
+
 use std::collections::VecDeque;
 
+use self::direct::Direct;
+use self::walk::Walk;
 use crate::feed::{Feed, NO_LAPS, Place};
 use crate::id::{Sequence, ViewerId};
 use crate::limits::{
@@ -16,7 +21,7 @@ use crate::limits::{
 use crate::ring::{LapChunk, Laps};
 use crate::shard::{GoneReason, Shard};
 use crate::time::Now;
-use crate::viewer::{Reply, State, Topic};
+use crate::viewer::{Reply, State, Topic, Viewer};
 
 /// Bytes for one viewer, to be given to the kernel with one send.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +48,8 @@ pub enum Sent {
 pub(crate) struct Sending {
     /// Viewers with something of their own to send.
     pub(crate) ready: VecDeque<u32>,
+    /// Viewers that a round need not look at.
+    direct: Direct,
     turn: Option<Turn>,
     /// Sends of the round before the next turn: neither starves the other.
     round_credit: u32,
@@ -66,6 +73,8 @@ enum Offer {
     Tail { viewer: u32 },
     /// The first reply.
     Reply { viewer: u32 },
+    /// The whole newest block, in a round.
+    Newest { viewer: u32, feed: u32, subscriber: u32 },
     /// Frames of the window, from `frame` of `block` on.
     Block { viewer: u32, feed: u32, subscriber: u32, block: usize, frame: usize },
     /// A chunk of a lap.
@@ -87,36 +96,6 @@ struct Round {
     ended: bool,
     /// The next round begins no earlier.
     rest_until_us: u64,
-}
-
-/// Once around the subscribers of a feed, beginning in their middle.
-///
-/// The list may change on the way. Who is appended has nothing due, and who is moved to the place of
-/// one who left gets a turn of its own, so nobody is passed over.
-#[derive(Clone, Copy, Debug)]
-struct Walk {
-    start: usize,
-    next: usize,
-    has_wrapped: bool,
-}
-
-impl Walk {
-    const fn begin(rotation: usize, count: usize) -> Self {
-        let start = if count == 0 { 0 } else { rotation % count };
-        Self { start, next: start, has_wrapped: false }
-    }
-
-    /// The next place in a list of `count`; nothing when it has been all around.
-    fn step(&mut self, count: usize) -> Option<usize> {
-        if self.next >= count && !self.has_wrapped {
-            self.next = 0;
-            self.has_wrapped = true;
-        }
-        let end = if self.has_wrapped { self.start.min(count) } else { count };
-        let place = (self.next < end).then_some(self.next)?;
-        self.next += 1;
-        Some(place)
-    }
 }
 
 impl Sending {
@@ -162,6 +141,11 @@ impl Sending {
         self.round.rest_until_us.saturating_sub(now.monotonic_us)
     }
 
+    /// The viewer at `index` has something of its own to send, or nothing can be sent to it.
+    pub(crate) fn look_again(&mut self, index: u32) {
+        self.direct.remove(index);
+    }
+
     /// Keeps the room of a tail that is through.
     pub(crate) fn reuse_tail(&mut self, mut tail: Vec<u8>) {
         if tail.capacity() > 0 && self.spare_tails.len() < SPARE_TAILS_MAX {
@@ -179,6 +163,7 @@ impl Sending {
     pub(crate) fn heap_bytes(&self) -> usize {
         self.spare_tails.iter().map(Vec::capacity).sum::<usize>()
             + self.spare_tails.capacity() * size_of::<Vec<u8>>()
+            + self.direct.heap_bytes()
             + self.ready.capacity() * 4
             + self.round.feeds.capacity() * 4
     }
@@ -189,7 +174,13 @@ impl Shard {
     pub fn poll_send(&mut self) -> Option<Send<'_>> {
         let offer = self.next_offer()?;
         self.sending.offer = Some(offer);
-        Some(Send { viewer: self.id(offer.viewer()), bytes: self.offered(offer) })
+        let viewer = match offer {
+            Offer::Newest { feed, subscriber, .. } => {
+                self.feeds.at(feed).expect("was just found").subscribers[subscriber as usize].id()
+            }
+            _ => self.id(offer.viewer()),
+        };
+        Some(Send { viewer, bytes: self.offered(offer) })
     }
 
     /// What became of the last send.
@@ -198,9 +189,14 @@ impl Shard {
     /// When there was none.
     pub fn handle_sent(&mut self, sent: Sent) {
         let offer = self.sending.offer.take().expect("an outcome follows a send");
-        if let (Offer::Block { viewer, feed, subscriber, block, .. }, Sent::All) = (offer, sent) {
-            self.block_sent(viewer, Topic { feed, subscriber }, block);
-            return;
+        match (offer, sent) {
+            (Offer::Newest { feed, subscriber, .. }, Sent::All) => {
+                return self.newest_sent(Topic { feed, subscriber });
+            }
+            (Offer::Block { viewer, feed, subscriber, block, .. }, Sent::All) => {
+                return self.block_sent(viewer, Topic { feed, subscriber }, block);
+            }
+            _ => {}
         }
         let (bytes, is_blocked) = match sent {
             Sent::All => (self.offered(offer).len(), false),
@@ -216,9 +212,16 @@ impl Shard {
         if bytes > 0 {
             viewer.sent_ms = self.now.monotonic_ms();
         }
+        if is_blocked {
+            self.sending.look_again(offer.viewer());
+        }
         match offer {
             Offer::Tail { viewer } => self.tail_sent(viewer, bytes),
             Offer::Reply { viewer } => self.reply_sent(viewer, bytes),
+            Offer::Newest { viewer, feed, subscriber } => {
+                let block = self.feeds.at(feed).expect("was offered bytes of").newest_block();
+                self.block_cut(viewer, Topic { feed, subscriber }, (block, 0), bytes);
+            }
             Offer::Block { viewer, feed, subscriber, block, frame } => {
                 self.block_cut(viewer, Topic { feed, subscriber }, (block, frame), bytes);
             }
@@ -272,26 +275,28 @@ impl Shard {
                 let walk = round.walk.get_or_insert_with(|| Walk::begin(rotation, count));
                 while let Some(at) = walk.step(count) {
                     let subscriber = &feed.subscribers[at];
-                    let viewer = self.viewers.at_mut(subscriber.viewer).expect("subscribed");
-                    if viewer.is_blocked {
-                        continue;
-                    }
                     let is_next = subscriber.laps == NO_LAPS
-                        && viewer.is_clear()
                         && feed.newest_block_after(subscriber.cursor).is_some();
-                    if is_next {
-                        return Some(Offer::Block {
-                            viewer: subscriber.viewer,
-                            feed: feed_index,
-                            subscriber: u32::try_from(at).expect("bounded by VIEWERS_MAX"),
-                            block: feed.newest_block(),
-                            frame: 0,
-                        });
+                    if !is_next || !self.sending.direct.contains(subscriber.viewer) {
+                        let viewer = self.viewers.at_mut(subscriber.viewer).expect("subscribed");
+                        if viewer.is_blocked {
+                            continue;
+                        }
+                        if !is_next || !viewer.is_clear() {
+                            if !viewer.is_ready {
+                                viewer.is_ready = true;
+                                self.sending.ready.push_back(subscriber.viewer);
+                            }
+                            continue;
+                        }
+                        self.sending.direct.insert(subscriber.viewer);
                     }
-                    if !viewer.is_ready {
-                        viewer.is_ready = true;
-                        self.sending.ready.push_back(subscriber.viewer);
-                    }
+                    debug_assert!(self.viewers.at(subscriber.viewer).is_some_and(Viewer::is_clear));
+                    return Some(Offer::Newest {
+                        viewer: subscriber.viewer,
+                        feed: feed_index,
+                        subscriber: u32::try_from(at).expect("bounded by VIEWERS_MAX"),
+                    });
                 }
             }
             round.feed += 1;
@@ -373,6 +378,10 @@ impl Shard {
             Offer::Reply { viewer } => {
                 place(viewer).replies[0].bytes_from(place(viewer).sent_bytes)
             }
+            Offer::Newest { feed, .. } => {
+                let feed = self.feeds.at(feed).expect("was offered bytes of");
+                feed.block(feed.newest_block()).bytes()
+            }
             Offer::Block { feed, block, frame, .. } => {
                 let feed = self.feeds.at(feed).expect("was offered bytes of");
                 feed.block(block).bytes_from(frame)
@@ -420,6 +429,16 @@ impl Shard {
         } else if resumes {
             self.resume(index);
         }
+    }
+
+    /// The usual case: nothing but the subscriber and the feed is touched.
+    fn newest_sent(&mut self, topic: Topic) {
+        let feed = self.feeds.at_mut(topic.feed).expect("was offered bytes of");
+        let last = feed.last();
+        let subscriber = &mut feed.subscribers[topic.subscriber as usize];
+        self.ledger.delivered += last.0 - subscriber.cursor.0;
+        subscriber.cursor = last;
+        feed.sent_ms = self.now.monotonic_ms();
     }
 
     fn block_sent(&mut self, viewer: u32, topic: Topic, block: usize) {
@@ -487,6 +506,7 @@ impl Offer {
         match self {
             Self::Tail { viewer }
             | Self::Reply { viewer }
+            | Self::Newest { viewer, .. }
             | Self::Block { viewer, .. }
             | Self::Lap { viewer, .. } => viewer,
         }

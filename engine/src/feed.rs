@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::block::{Block, BlockPool};
 use crate::board::Board;
 use crate::event::{Baseline, FeedUpdate};
-use crate::id::{EventId, Sequence, SlotIndex};
+use crate::id::{EventId, Sequence, SlotIndex, ViewerId};
 use crate::limits::{FEED_WINDOW_AGE_MS, FEED_WINDOW_BYTES_MAX};
 
 /// The serving side of one event.
@@ -22,6 +22,8 @@ pub struct Feed {
     pub is_live: bool,
     /// Everyone who streams, in no order.
     pub subscribers: Vec<Subscriber>,
+    /// When a round last sent the newest block to somebody who then had everything.
+    pub sent_ms: u64,
     /// When the last viewer left, or the feed was made.
     pub idle_since_ms: u64,
     /// It is in the shard's list of those that the next round visits.
@@ -49,6 +51,8 @@ pub struct Feed {
 pub struct Subscriber {
     /// Place in the shard's table of viewers.
     pub viewer: u32,
+    /// How often that place was given away before.
+    pub generation: u32,
     /// Place in the viewer's list of topics.
     pub topic: u32,
     /// Everything up to it was sent or passed over.
@@ -61,6 +65,14 @@ pub struct Subscriber {
 pub const NO_LAPS: u32 = u32::MAX;
 
 const _: () = assert!(size_of::<Subscriber>() == 24);
+
+impl Subscriber {
+    /// Who it is.
+    #[must_use]
+    pub const fn id(&self) -> ViewerId {
+        ViewerId { index: self.viewer, generation: self.generation }
+    }
+}
 
 /// The shared part of every `subscribed` at one sequence: `[…]}`.
 #[derive(Debug)]
@@ -101,6 +113,7 @@ impl Feed {
             event,
             is_live: false,
             subscribers: Vec::new(),
+            sent_ms: 0,
             idle_since_ms: now_ms,
             is_dirty: false,
             board: Board::default(),

@@ -391,6 +391,7 @@ impl Shard {
                 viewer.sent_ms = self.now.monotonic_ms();
             }
             viewer.replies.push_back(reply);
+            self.sending.look_again(index);
             self.make_ready(index);
         }
     }
@@ -416,6 +417,7 @@ impl Shard {
     pub(crate) fn remove(&mut self, index: u32) {
         self.leave_all(index);
         if let Some(viewer) = self.viewers.remove(index) {
+            self.sending.look_again(index);
             self.sending.reuse_tail(viewer.tail);
         }
     }

@@ -46,7 +46,8 @@ pub struct Viewer {
     pub pinged_ms: u64,
     /// When the kernel last took anything for it but a whole block, or replies began to wait.
     pub sent_ms: u64,
-    /// When a message was last sent to it.
+    /// When a message was last sent to it, newest blocks in a round not counted: see
+    /// [`Feed::sent_ms`](crate::feed::Feed::sent_ms).
     pub message_ms: u64,
     /// How many messages it may still send.
     pub messages: Bucket,

@@ -134,14 +134,23 @@ impl Shard {
     fn break_silence(&mut self, index: u32) {
         let now_ms = self.now.monotonic_ms();
         let Some(viewer) = self.viewers.at(index) else { return };
-        if now_ms.saturating_sub(viewer.message_ms) < SILENCE_MS || !viewer.is_clear() {
+        if !viewer.is_clear() {
             return;
         }
-        let repeat = viewer.topics.iter().find_map(|topic| {
-            let feed = self.feeds.at(topic.feed)?;
-            let subscriber = feed.subscribers.get(topic.subscriber as usize)?;
-            if subscriber.cursor < feed.last() { None } else { feed.repeatable() }
-        });
+        let mut message_ms = viewer.message_ms;
+        let mut repeat = None;
+        for topic in &viewer.topics {
+            let feed = self.feeds.at(topic.feed).expect("topics name feeds");
+            if feed.subscribers[topic.subscriber as usize].cursor < feed.last() {
+                // Something is about to be sent.
+                return;
+            }
+            message_ms = message_ms.max(feed.sent_ms);
+            repeat = repeat.or_else(|| feed.repeatable());
+        }
+        if now_ms.saturating_sub(message_ms) < SILENCE_MS {
+            return;
+        }
         if let Some(frame) = repeat {
             let frame = frame.to_vec();
             self.tally.repeated += 1;

@@ -105,12 +105,14 @@ impl Shard {
     }
 
     fn add_subscriber(&mut self, index: u32, feed_index: u32, snapshot: &Snapshot) {
+        let generation = self.viewers.generation(index);
         let viewer = self.viewers.at_mut(index).expect("the caller has found it");
         let feed = self.feeds.at_mut(feed_index).expect("the caller has found it");
         let place = |count: usize| u32::try_from(count).expect("bounded by VIEWERS_MAX");
         viewer.topics.push(Topic { feed: feed_index, subscriber: place(feed.subscribers.len()) });
         feed.subscribers.push(Subscriber {
             viewer: index,
+            generation,
             topic: place(viewer.topics.len() - 1),
             cursor: snapshot.last,
             laps: NO_LAPS,
