@@ -4,23 +4,23 @@
 //! time with another, so nobody is always last. A viewer who is up to date gets the newest block
 //! with one send, straight from the shared bytes. Everybody else (replies to send, behind in the
 //! window, catching up) takes a turn of its own, of at most [`TURN_SENDS_MAX`] sends, and queues
-//! again; the round and the turns alternate. A blocked viewer costs nothing until the kernel takes bytes again.
+//! again; the round and the turns alternate. A blocked viewer costs nothing until the kernel takes
+//! bytes again.
 
 mod direct;
+mod sending;
 mod walk;
 
 use std::collections::VecDeque;
 
-use self::direct::Direct;
+pub(crate) use self::sending::Sending;
+use self::sending::Turn;
 use self::walk::Walk;
 use crate::feed::{Feed, NO_LAPS, Place};
 use crate::id::{Sequence, ViewerId};
-use crate::limits::{
-    FRAME_BYTES_TYPICAL, REPLIES_WAITING_MAX, ROUND_SENDS_PER_TURN, SPARE_TAILS_MAX, TURN_SENDS_MAX,
-};
-use crate::ring::{LapChunk, Laps};
+use crate::limits::{REPLIES_WAITING_MAX, ROUND_SENDS_PER_TURN, TURN_SENDS_MAX};
+use crate::ring::Laps;
 use crate::shard::{GoneReason, Shard};
-use crate::time::Now;
 use crate::viewer::{Reply, State, Topic, Viewer};
 
 /// Bytes for one viewer, to be given to the kernel with one send.
@@ -43,29 +43,6 @@ pub enum Sent {
     Broken,
 }
 
-/// The state of sending: the round, and who has a turn.
-#[derive(Debug, Default)]
-pub(crate) struct Sending {
-    /// Viewers with something of their own to send.
-    pub(crate) ready: VecDeque<u32>,
-    /// Viewers that a round need not look at.
-    direct: Direct,
-    turn: Option<Turn>,
-    /// Sends of the round before the next turn: neither starves the other.
-    round_credit: u32,
-    offer: Option<Offer>,
-    chunk: LapChunk,
-    /// Rooms of past tails, used again.
-    spare_tails: Vec<Vec<u8>>,
-    round: Round,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Turn {
-    viewer: u32,
-    sends_left: u32,
-}
-
 /// What was handed out by the last [`Shard::poll_send`].
 #[derive(Clone, Copy, Debug)]
 enum Offer {
@@ -79,94 +56,6 @@ enum Offer {
     Block { viewer: u32, feed: u32, subscriber: u32, block: usize, frame: usize },
     /// A chunk of a lap.
     Lap { viewer: u32, feed: u32, subscriber: u32 },
-}
-
-#[derive(Debug, Default)]
-struct Round {
-    feeds: Vec<u32>,
-    /// Place in `feeds`.
-    feed: usize,
-    /// The way through that feed's subscribers; `None` before its first step.
-    walk: Option<Walk>,
-    /// Where the next round begins.
-    rotation: usize,
-    is_running: bool,
-    began_us: u64,
-    /// Set when a round is done and the clock has not been read since.
-    ended: bool,
-    /// The next round begins no earlier.
-    rest_until_us: u64,
-}
-
-impl Sending {
-    /// Stamps the end of a round: the next one rests half as long as this one took, so that sending
-    /// leaves room for reading, and within the bounds an operator set.
-    pub(crate) fn handle_time(&mut self, now: Now, flush_min_ms: u64, flush_max_ms: u64) {
-        assert!(self.offer.is_none(), "a send is followed by its outcome");
-        if self.round.ended {
-            self.round.ended = false;
-            let took_us = now.monotonic_us - self.round.began_us;
-            let rest_us = (took_us / 2).min(flush_max_ms * 1000);
-            let least_us = self.round.began_us + flush_min_ms * 1000;
-            self.round.rest_until_us = (now.monotonic_us + rest_us).max(least_us);
-        }
-    }
-
-    /// True when the last round is done and has rested.
-    pub(crate) const fn may_begin(&self, now: Now) -> bool {
-        !self.round.is_running && !self.round.ended && now.monotonic_us >= self.round.rest_until_us
-    }
-
-    /// Begins a round through `feeds`, which is empty again afterwards.
-    pub(crate) fn begin(&mut self, feeds: &mut Vec<u32>, now: Now) {
-        self.round.feeds.clear();
-        std::mem::swap(&mut self.round.feeds, feeds);
-        self.round.feed = 0;
-        self.round.walk = None;
-        self.round.rotation = self.round.rotation.wrapping_add(1);
-        self.round.is_running = true;
-        self.round.began_us = now.monotonic_us;
-    }
-
-    /// True when [`Shard::poll_send`] should be called.
-    ///
-    /// Also when a round has just ended: its end is to be stamped before the driver sleeps, or the
-    /// sleep would count as part of the round.
-    pub(crate) fn has_work(&self) -> bool {
-        self.round.is_running || self.round.ended || self.turn.is_some() || !self.ready.is_empty()
-    }
-
-    /// Microseconds until a round may begin.
-    pub(crate) const fn rest_us(&self, now: Now) -> u64 {
-        self.round.rest_until_us.saturating_sub(now.monotonic_us)
-    }
-
-    /// The viewer at `index` has something of its own to send, or nothing can be sent to it.
-    pub(crate) fn look_again(&mut self, index: u32) {
-        self.direct.remove(index);
-    }
-
-    /// Keeps the room of a tail that is through.
-    pub(crate) fn reuse_tail(&mut self, mut tail: Vec<u8>) {
-        if tail.capacity() > 0 && self.spare_tails.len() < SPARE_TAILS_MAX {
-            tail.clear();
-            self.spare_tails.push(tail);
-        }
-    }
-
-    /// Room for the rest of any usual frame: it seldom has to grow when it is used again.
-    fn spare_tail(&mut self) -> Vec<u8> {
-        self.spare_tails.pop().unwrap_or_else(|| Vec::with_capacity(FRAME_BYTES_TYPICAL))
-    }
-
-    /// Bytes on the heap.
-    pub(crate) fn heap_bytes(&self) -> usize {
-        self.spare_tails.iter().map(Vec::capacity).sum::<usize>()
-            + self.spare_tails.capacity() * size_of::<Vec<u8>>()
-            + self.direct.heap_bytes()
-            + self.ready.capacity() * 4
-            + self.round.feeds.capacity() * 4
-    }
 }
 
 impl Shard {

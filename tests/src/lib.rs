@@ -8,6 +8,7 @@ pub mod fuzz;
 pub mod postgres;
 pub mod program;
 pub mod redis;
+pub mod sample;
 pub mod simulation;
 
 pub use bench::counting;

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use engine::fanout::Sent;
 use engine::id::{EventId, ShardIndex, ViewerId};
-use engine::position::{Codec, Position};
+use engine::position::Position;
 use engine::roster::{Registration, Roster};
 use engine::route::Router;
 use engine::shard::{GoneReason, Shard, ShardConfig};
 use engine::time::Now;
 use engine::viewer::Decision;
+use tests::sample::position;
 
 const EVENT: EventId = EventId(7);
 const BEGAN_MS: i64 = 1_780_733_730_000;
@@ -86,7 +87,7 @@ impl World {
         let timestamp_ms = BEGAN_MS + i64::try_from(self.now_us / 1000).unwrap();
         self.turn(|shard, router| {
             let device = router.roster().device(&format!("{device:015}"));
-            router.handle_positions(&[position(timestamp_ms, device)]);
+            router.handle_positions(&[Position { device, ..position(timestamp_ms) }]);
             let mut batch = Vec::new();
             router.take_batch(engine::route::owner(EVENT, 1), &mut batch);
             shard.handle_positions(&batch);
@@ -95,21 +96,6 @@ impl World {
 
     fn count(&self, part: &[u8]) -> usize {
         self.received.windows(part.len()).filter(|window| *window == part).count()
-    }
-}
-
-fn position(timestamp_ms: i64, device: engine::id::DeviceIndex) -> Position {
-    Position {
-        timestamp_ms,
-        latitude: 41.3275,
-        longitude: 19.8187,
-        altitude: 120.0,
-        angle: 214.0,
-        speed: 63.0,
-        device,
-        satellites: 11,
-        priority: 0,
-        codec: Codec::Codec8,
     }
 }
 

@@ -20,9 +20,8 @@ mod roster;
 mod slots;
 mod table;
 
-use engine::id::DeviceIndex;
-use engine::position::{Codec, Position};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use tests::sample::position;
 
 /// Cases of every property.
 const CASES: u32 = 10_000;
@@ -32,20 +31,4 @@ fn runner() -> TestRunner {
     let config = Config { cases: CASES, failure_persistence: None, ..Config::default() };
     let seed = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
     TestRunner::new_with_rng(config, seed)
-}
-
-/// A position that differs from others by its time only.
-fn position(timestamp_ms: i64) -> Position {
-    Position {
-        timestamp_ms,
-        latitude: 41.3275,
-        longitude: 19.8187,
-        altitude: 120.0,
-        angle: 214.0,
-        speed: 63.0,
-        device: DeviceIndex(0),
-        satellites: 11,
-        priority: 0,
-        codec: Codec::Codec8,
-    }
 }
