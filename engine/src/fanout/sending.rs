@@ -81,7 +81,7 @@ impl Sending {
         self.round.began_us = now.monotonic_us;
     }
 
-    /// True when [`Shard::poll_send`] should be called.
+    /// True when [`crate::shard::Shard::poll_send`] should be called.
     ///
     /// Also when a round has just ended: its end is to be stamped before the driver sleeps, or the
     /// sleep would count as part of the round.
