@@ -138,7 +138,8 @@ impl Feed {
             self.newest = Some(slot);
         }
         for &slot in &baseline.fallbacks {
-            self.make_fallback(slot);
+            self.board.withhold(slot);
+            self.forget_newest(slot);
         }
         self.last = baseline.last;
         self.is_live = true;
@@ -324,19 +325,9 @@ impl Feed {
 
     fn amend(&mut self, slot: SlotIndex, frame: Option<&[u8]>) {
         match frame {
-            Some(frame) => {
-                self.board.set(slot, Sequence(0), frame);
-                self.make_fallback(slot);
-            }
-            None => {
-                self.board.clear(slot);
-                self.forget_newest(slot);
-            }
+            Some(frame) => self.board.set(slot, Sequence(0), frame),
+            None => self.board.clear(slot),
         }
-    }
-
-    fn make_fallback(&mut self, slot: SlotIndex) {
-        self.board.withhold(slot);
         self.forget_newest(slot);
     }
 
