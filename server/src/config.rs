@@ -1,0 +1,243 @@
+//! What an operator may set: the typed result. How it is read and reported lies in the children.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use crate::log::Level;
+use crate::secret::Secret;
+
+/// All settings, checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `INSTANCE_ID`: the name of this process among its equals.
+    pub instance_id: String,
+    /// `LOG_LEVEL`.
+    pub log_level: Level,
+    /// `REDIS_URL`, without its password in any message.
+    pub redis_url: Secret,
+    /// `REDIS_TELEMETRY_STREAM`.
+    pub stream: String,
+    /// `POSTGRES_URL`.
+    pub postgres_url: Secret,
+    /// Directus.
+    pub directus: DirectusConfig,
+    /// Serving viewers.
+    pub live: LiveConfig,
+    /// Health, metrics and what else operators look at.
+    pub admin: AdminConfig,
+}
+
+/// How Directus is asked.
+#[derive(Clone, Debug)]
+pub struct DirectusConfig {
+    /// Host of `DIRECTUS_BASE_URL`.
+    pub host: String,
+    /// Port of `DIRECTUS_BASE_URL`.
+    pub port: u16,
+    /// Path of `DIRECTUS_BASE_URL` without a slash at its end; mostly empty.
+    pub path: String,
+    /// `DIRECTUS_AUTH_TIMEOUT_MS`.
+    pub auth_timeout_ms: u64,
+    /// `DIRECTUS_AUTHZ_TIMEOUT_MS`.
+    pub authz_timeout_ms: u64,
+}
+
+/// How viewers are served.
+#[derive(Clone, Debug)]
+pub struct LiveConfig {
+    /// `LIVE_WS_HOST`.
+    pub host: IpAddr,
+    /// `LIVE_WS_PORT`.
+    pub port: u16,
+    /// `LIVE_SHARDS`; as many as there are cores by default.
+    pub shard_count: u8,
+    /// `LIVE_WS_PING_INTERVAL_MS`.
+    pub ping_interval_ms: u64,
+    /// `LIVE_WS_DRAIN_TIMEOUT_MS`: over how long viewers are closed when the process ends.
+    pub drain_timeout_ms: u64,
+    /// `LIVE_WS_BACKPRESSURE_THRESHOLD_BYTES`: most bytes in flight to one viewer.
+    pub in_flight_bytes_max: usize,
+    /// `LIVE_BROADCAST_GROUP_PREFIX`.
+    pub group_prefix: String,
+    /// `LIVE_BROADCAST_BATCH_SIZE`: entries of one read, at least 256.
+    pub batch_entries_max: usize,
+    /// `LIVE_BROADCAST_BATCH_BLOCK_MS`: how long Redis may hold a read that finds nothing.
+    pub block_ms: u64,
+    /// `LIVE_SKIP_LAG_MS`: further behind than this, only the newest of each device is shown.
+    pub skip_lag_ms: u64,
+    /// `LIVE_DEVICE_EVENT_REFRESH_MS`.
+    pub refresh_ms: u64,
+    /// `LIVE_FUTURE_TOLERANCE_MS`.
+    pub future_tolerance_ms: i64,
+    /// `LIVE_FLUSH_MAX_MS`.
+    pub flush_max_ms: u64,
+    /// Who may connect.
+    pub access: AccessConfig,
+    /// How many of everything.
+    pub limits: LimitConfig,
+}
+
+/// Who may connect, and see what.
+#[derive(Clone, Debug)]
+pub struct AccessConfig {
+    /// `LIVE_ALLOWED_ORIGINS`; empty means the same host and port as the request's.
+    pub allowed_origins: Vec<String>,
+    /// `LIVE_ALLOW_MISSING_ORIGIN`; unset means for loopback peers only.
+    pub allow_missing_origin: Option<bool>,
+    /// `LIVE_TRUSTED_PROXIES`.
+    pub trusted_proxies: Vec<Network>,
+    /// `LIVE_AUTH_REJECT`.
+    pub reject: Reject,
+    /// `LIVE_AUTHZ`.
+    pub authority: Authority,
+    /// `LIVE_REVALIDATE_MS`; 0 is off.
+    pub revalidate_ms: u64,
+    /// `LIVE_SESSION_MAX_MS`: a connection older than this is closed 4401; 0 is off.
+    pub session_max_ms: u64,
+}
+
+/// A range of addresses, as in `10.0.0.0/8`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network {
+    /// Its first address.
+    pub address: IpAddr,
+    /// How many leading bits are the network's.
+    pub prefix_bits: u8,
+}
+
+/// How somebody is told that they may not connect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reject {
+    /// By a close code after the upgrade.
+    Close,
+    /// By an HTTP status before it.
+    Http,
+}
+
+/// Who says whether a user may see an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Authority {
+    /// Directus, with the user's cookie.
+    Directus,
+    /// The membership table.
+    Membership,
+}
+
+/// The limits of the contract that may be set.
+#[derive(Clone, Copy, Debug)]
+pub struct LimitConfig {
+    /// `LIVE_VIEWERS_MAX`.
+    pub viewers_max: usize,
+    /// `LIVE_VIEWERS_PER_USER_MAX`.
+    pub viewers_per_user_max: usize,
+    /// `LIVE_VIEWERS_PER_ADDRESS_MAX`.
+    pub viewers_per_address_max: usize,
+    /// `LIVE_HALF_OPEN_MAX`: connections that are not viewers yet.
+    pub half_open_max: usize,
+    /// `LIVE_HALF_OPEN_PER_ADDRESS_MAX`.
+    pub half_open_per_address_max: usize,
+    /// `LIVE_HEAD_TIMEOUT_MS`: how long a whole request head may take.
+    pub head_timeout_ms: u64,
+    /// `LIVE_HEAD_BYTES_MAX`.
+    pub head_bytes_max: usize,
+    /// `LIVE_HEADERS_MAX`.
+    pub headers_max: usize,
+    /// `LIVE_COOKIE_BYTES_MAX`.
+    pub cookie_bytes_max: usize,
+    /// `LIVE_TOPICS_MAX`.
+    pub topics_max: usize,
+    /// `LIVE_SUBSCRIBES_PER_SECOND` and `LIVE_SUBSCRIBES_BURST`.
+    pub subscribe_rate: engine::time::Rate,
+    /// `LIVE_MESSAGES_PER_SECOND` and `LIVE_MESSAGES_BURST`.
+    pub message_rate: engine::time::Rate,
+    /// `DIRECTUS_CALLS_MAX`: calls in flight.
+    pub calls_max: usize,
+    /// `DIRECTUS_QUEUE_MS`: longest wait for a call.
+    pub queue_ms_max: u64,
+}
+
+/// The admin listener.
+#[derive(Clone, Debug)]
+pub struct AdminConfig {
+    /// `METRICS_HOST`.
+    pub host: IpAddr,
+    /// `METRICS_PORT`.
+    pub port: u16,
+    /// `ADMIN_TOKEN`.
+    pub token: Option<Secret>,
+}
+
+impl Config {
+    /// The settings of somebody who sets only where Redis and PostgreSQL are.
+    #[must_use]
+    pub fn new(redis_url: &str, postgres_url: &str) -> Self {
+        Self {
+            instance_id: "processor-1".to_owned(),
+            log_level: Level::Info,
+            redis_url: Secret::new(redis_url),
+            stream: "telemetry:teltonika".to_owned(),
+            postgres_url: Secret::new(postgres_url),
+            directus: DirectusConfig {
+                host: "directus".to_owned(),
+                port: 8055,
+                path: String::new(),
+                auth_timeout_ms: 5_000,
+                authz_timeout_ms: 5_000,
+            },
+            live: LiveConfig::default(),
+            admin: AdminConfig { host: IpAddr::V4(Ipv4Addr::UNSPECIFIED), port: 9090, token: None },
+        }
+    }
+}
+
+impl Default for LiveConfig {
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Self {
+            host: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            port: 8081,
+            shard_count: u8::try_from(cores)
+                .map_or(64, |count| count.min(engine::shard::SHARDS_MAX)),
+            ping_interval_ms: engine::limits::PING_INTERVAL_MS,
+            drain_timeout_ms: 5_000,
+            in_flight_bytes_max: 16 * 1024,
+            group_prefix: "live-broadcast".to_owned(),
+            batch_entries_max: 1_024,
+            block_ms: 1_000,
+            skip_lag_ms: 5_000,
+            refresh_ms: 30_000,
+            future_tolerance_ms: engine::limits::FUTURE_TOLERANCE_MS,
+            flush_max_ms: engine::limits::FLUSH_MAX_MS,
+            access: AccessConfig {
+                allowed_origins: Vec::new(),
+                allow_missing_origin: None,
+                trusted_proxies: Vec::new(),
+                reject: Reject::Close,
+                authority: Authority::Directus,
+                revalidate_ms: 60_000,
+                session_max_ms: 86_400_000,
+            },
+            limits: LimitConfig::default(),
+        }
+    }
+}
+
+impl Default for LimitConfig {
+    fn default() -> Self {
+        Self {
+            viewers_max: engine::limits::VIEWERS_MAX,
+            viewers_per_user_max: 20,
+            viewers_per_address_max: 500,
+            half_open_max: 10_000,
+            half_open_per_address_max: 1_000,
+            head_timeout_ms: 5_000,
+            head_bytes_max: 16 * 1024,
+            headers_max: 64,
+            cookie_bytes_max: 8 * 1024,
+            topics_max: engine::limits::TOPICS_MAX,
+            subscribe_rate: engine::limits::SUBSCRIBE_RATE,
+            message_rate: engine::limits::MESSAGE_RATE,
+            calls_max: 32,
+            queue_ms_max: 10_000,
+        }
+    }
+}
