@@ -6,11 +6,13 @@
 
 mod connections;
 mod drain;
+mod linger;
 mod mail;
 mod numbers;
 
 use std::collections::VecDeque;
 use std::io;
+use std::net::TcpStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
@@ -19,7 +21,7 @@ use std::time::Duration;
 use engine::fanout::Sent;
 use engine::id::{ShardIndex, ViewerId};
 use engine::limits::SWEEP_STEP_MS;
-use engine::shard::{PeerMessage, Shard, ShardConfig};
+use engine::shard::{GoneReason, PeerMessage, Shard, ShardConfig};
 use rustix::thread::CpuSet;
 use tokio::sync::mpsc;
 
@@ -27,6 +29,7 @@ pub use self::numbers::{Numbers, Window, Windows};
 
 use self::connections::Connections;
 use self::drain::Drain;
+use self::linger::Lingering;
 use self::mail::Granting;
 use super::driver::epoll::{Epoll, Ready};
 use super::driver::{Received, receive, send};
@@ -103,6 +106,7 @@ struct Turning {
     /// What a peer had no room for; those behind it wait, too, and no positions are taken in.
     peer_waiting: VecDeque<(ShardIndex, PeerMessage)>,
     granting: Option<Granting>,
+    lingering: Lingering,
     drain: Option<Drain>,
     /// When batches were read that are not all written yet.
     timed_us: Vec<u64>,
@@ -132,6 +136,7 @@ impl Turning {
             to_read: Vec::new(),
             peer_waiting: VecDeque::new(),
             granting: None,
+            lingering: Lingering::default(),
             drain: None,
             timed_us: Vec::new(),
             numbers: Numbers::default(),
@@ -205,7 +210,7 @@ impl Turning {
                 Received::Nothing => return,
                 Received::End => {
                     self.shard.handle_lost(viewer);
-                    self.forget(viewer);
+                    drop(self.forget(viewer));
                     return;
                 }
             }
@@ -259,8 +264,12 @@ impl Turning {
             }
         }
         while let Some(gone) = self.shard.poll_gone() {
-            self.forget(gone.viewer);
+            let socket = self.forget(gone.viewer);
+            if let (GoneReason::Closed, Some(socket)) = (gone.reason, socket) {
+                self.lingering.add(socket, self.context.clock.monotonic_ms());
+            }
         }
+        self.lingering.look(self.context.clock.monotonic_ms(), &mut self.buffer);
         while let Some(viewer) = self.shard.poll_resumed() {
             self.read_later(viewer);
         }
@@ -278,10 +287,11 @@ impl Turning {
         }
     }
 
-    fn forget(&mut self, viewer: ViewerId) {
-        if self.connections.remove(viewer) {
-            self.address().load.add(-1);
-        }
+    /// Gives the viewer's socket back, which is closed if nobody takes it.
+    fn forget(&mut self, viewer: ViewerId) -> Option<TcpStream> {
+        let connection = self.connections.remove(viewer)?;
+        self.address().load.add(-1);
+        Some(connection.socket)
     }
 
     fn copy_numbers(&mut self) {
@@ -315,6 +325,7 @@ impl Turning {
         }
         let is_busy = !is_done || !self.to_read.is_empty();
         let mut timeout_us = if is_busy { 0 } else { rest_us.min(numbers::COPY_MS * 1000) };
+        timeout_us = timeout_us.min(self.lingering.timeout_us());
         if self.drain.is_some() || self.granting.is_some() || !self.peer_waiting.is_empty() {
             timeout_us = timeout_us.min(1_000);
         }

@@ -45,14 +45,11 @@ impl Connections {
         place.filter(|connection| connection.generation == viewer.generation)
     }
 
-    /// Forgets and closes it; says whether it was there.
-    pub(super) fn remove(&mut self, viewer: ViewerId) -> bool {
-        let is_there = self.of(viewer).is_some();
-        if is_there {
-            self.places[viewer.index as usize] = None;
-            self.count -= 1;
-        }
-        is_there
+    /// Forgets it.
+    pub(super) fn remove(&mut self, viewer: ViewerId) -> Option<Connection> {
+        self.of(viewer)?;
+        self.count -= 1;
+        self.places[viewer.index as usize].take()
     }
 
     pub(super) fn count(&self) -> usize {
