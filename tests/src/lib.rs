@@ -3,8 +3,10 @@
 //! Every server has a directory of its own and is gone when dropped. Tests never skip: one that is
 //! not installed fails them with a sentence that says what to install.
 
+pub mod client;
 pub mod directory;
 pub mod fuzz;
+pub mod live;
 pub mod postgres;
 pub mod program;
 pub mod redis;
