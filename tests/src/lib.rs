@@ -5,6 +5,7 @@
 
 pub mod directory;
 pub mod fuzz;
+pub mod platform;
 pub mod postgres;
 pub mod program;
 pub mod redis;
