@@ -7,6 +7,7 @@ pub mod client;
 pub mod directory;
 pub mod fuzz;
 pub mod live;
+pub mod platform;
 pub mod postgres;
 pub mod program;
 pub mod redis;
