@@ -20,6 +20,8 @@ pub mod shutdown;
 
 pub mod context;
 
+pub mod database;
+
 pub mod live;
 
 pub mod admin;

@@ -164,6 +164,12 @@ impl Status {
         component
     }
 
+    /// The component of this name, added if there is none: what several parts share is told once.
+    pub fn component_named(&self, name: &'static str, is_needed: bool) -> Arc<Component> {
+        let known = self.components().into_iter().find(|component| component.name == name);
+        known.unwrap_or_else(|| self.component(name, is_needed))
+    }
+
     /// Adds a loop, which has just beaten.
     pub fn heartbeat(&self, name: &str, silence_ms_max: u64) -> Arc<Heartbeat> {
         let beaten_ms = AtomicU64::new(self.clock.monotonic_ms());
