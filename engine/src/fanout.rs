@@ -303,6 +303,7 @@ impl Shard {
             Reply::Ping(_) => {
                 viewer.ping_waits = false;
                 viewer.pinged_ms = viewer.sent_ms;
+                viewer.pong_awaited = true;
             }
             Reply::Pong(_) | Reply::Close(_) => {}
         }

@@ -246,6 +246,9 @@ pub const SWEEP_MS: u64 = 5_000;
 /// How often the sweep goes on by a few viewers: what an idle shard wakes up for.
 pub const SWEEP_STEP_MS: u64 = 100;
 
+/// Round trips that wait to be read off after a turn; further ones are not measured. 8 KiB a shard.
+pub const ROUND_TRIPS_MAX: usize = 1_024;
+
 /// How long the other side may take to answer a close before the connection is cut.
 pub const CLOSE_WAIT_MS: u64 = 5_000;
 

@@ -16,8 +16,8 @@
 //! 3. [`Shard::handle_flush`], which begins a round if one is due;
 //! 4. [`Shard::poll_send`] until it has nothing, each followed by [`Shard::handle_sent`] before any
 //!    other call. The driver may stop early to look for input, and go on next turn;
-//! 5. [`Shard::poll_peer`], [`Shard::poll_question`], [`Shard::poll_gone`] and
-//!    [`Shard::poll_resumed`] until they have nothing;
+//! 5. [`Shard::poll_peer`], [`Shard::poll_question`], [`Shard::poll_gone`],
+//!    [`Shard::poll_resumed`] and [`Shard::poll_round_trip_ms`] until they have nothing;
 //! 6. sleep until there is input, but no longer than [`Shard::poll_timeout`] says.
 //!
 //! The clock that [`Shard::handle_time`] gets must not go back. A viewer is named by its whole
@@ -246,6 +246,8 @@ pub struct Shard {
     questions: VecDeque<Question>,
     gone: VecDeque<Gone>,
     resumed: VecDeque<ViewerId>,
+    /// From ping to pong, of viewers whose pong has just come.
+    round_trips_ms: Vec<u64>,
 }
 
 impl Shard {
@@ -279,7 +281,14 @@ impl Shard {
             questions: VecDeque::new(),
             gone: VecDeque::new(),
             resumed: VecDeque::new(),
+            round_trips_ms: Vec::new(),
         }
+    }
+
+    /// Which shard it is.
+    #[must_use]
+    pub const fn index(&self) -> ShardIndex {
+        self.config.index
     }
 
     /// A message for another shard.
@@ -300,6 +309,18 @@ impl Shard {
     /// A viewer from which bytes are wanted again.
     pub fn poll_resumed(&mut self) -> Option<ViewerId> {
         self.resumed.pop_front()
+    }
+
+    /// How long a ping and its pong took, of one viewer whose pong has come.
+    pub fn poll_round_trip_ms(&mut self) -> Option<u64> {
+        self.round_trips_ms.pop()
+    }
+
+    /// The events that a viewer watches.
+    pub fn topics(&self, viewer: ViewerId) -> impl Iterator<Item = EventId> + '_ {
+        let place = self.place_of(viewer).and_then(|index| self.viewers.at(index));
+        let topics = place.map_or(&[][..], |viewer| &viewer.topics);
+        topics.iter().filter_map(|topic| self.feeds.at(topic.feed)).map(|feed| feed.event)
     }
 
     /// What happened to viewers.

@@ -36,6 +36,8 @@ pub struct Viewer {
     pub is_ready: bool,
     /// A ping is among its replies.
     pub ping_waits: bool,
+    /// No pong has come since its last ping.
+    pub pong_awaited: bool,
     /// Violations in a row.
     pub violation_count: u8,
     /// The next ticket for a question about access.
@@ -164,6 +166,7 @@ impl Viewer {
             is_blocked: false,
             is_ready: false,
             ping_waits: false,
+            pong_awaited: false,
             violation_count: 0,
             next_ticket: 0,
             heard_ms: now_ms,

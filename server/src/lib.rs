@@ -26,11 +26,17 @@ pub mod live;
 
 pub mod admin;
 
+mod serve;
+
 pub mod tools;
 
 use std::net::TcpListener;
+use std::time::Duration;
+
+use tokio::runtime::Builder;
 
 use config::Config;
+use context::Context;
 use error::Stop;
 use log::Log;
 use shutdown::Shutdown;
@@ -59,8 +65,22 @@ fn listen(setting: &str, address: std::net::SocketAddr) -> Result<TcpListener, S
     })
 }
 
+/// Threads of the control plane: Directus, Redis, PostgreSQL, upgrades, the admin pages. Two, so that
+/// a burst of upgrades does not hold up the rest; positions do not pass through them.
+const CONTROL_THREADS: usize = 2;
+
+/// How long tasks that do not end by themselves are waited for.
+const TASKS_END: Duration = Duration::from_millis(500);
+
 /// Runs the whole program until `shutdown` begins its end, or something breaks.
 pub fn run(config: Config, log: Log, listeners: Listeners, shutdown: Shutdown) -> Result<(), Stop> {
-    drop((config, log, listeners));
-    shutdown.failure().map_or(Ok(()), Err)
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(CONTROL_THREADS)
+        .thread_name("control")
+        .enable_all()
+        .build()
+        .map_err(|error| Stop::Broken(format!("The threads could not be started: {error}.")))?;
+    let outcome = runtime.block_on(serve::serve(Context::new(config, log, shutdown), listeners));
+    runtime.shutdown_timeout(TASKS_END);
+    outcome
 }

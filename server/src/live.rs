@@ -10,6 +10,8 @@ pub mod mailbox;
 
 pub mod shard_loop;
 
+pub mod driver;
+
 pub mod session;
 
 pub mod admission;

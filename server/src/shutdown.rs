@@ -77,4 +77,9 @@ impl Shutdown {
         // The sender lives as long as this handle.
         drop(stages.wait_for(|now| *now >= stage).await);
     }
+
+    /// Waits until the end begins.
+    pub async fn leaving(self) {
+        self.reached(Stage::Leaving).await;
+    }
 }

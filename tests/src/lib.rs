@@ -3,8 +3,12 @@
 //! Every server has a directory of its own and is gone when dropped. Tests never skip: one that is
 //! not installed fails them with a sentence that says what to install.
 
+pub mod client;
 pub mod directory;
+pub mod entries;
 pub mod fuzz;
+pub mod live;
+pub mod platform;
 pub mod postgres;
 pub mod program;
 pub mod redis;

@@ -186,3 +186,19 @@ fn a_subscribe_whose_picture_never_comes_is_told_to_try_again_in_time() {
     assert_eq!(world.count(br#"{"type":"error","code":"error","topic":"event:"#), 1);
     assert_eq!(world.shard.usage().held, 0);
 }
+
+#[test]
+fn the_first_pong_after_a_ping_says_how_long_the_way_is() {
+    let mut world = World::new(1, 5_000, 1);
+    let viewer = world.subscribe();
+    world.idle(10);
+    assert!(world.count(&[0x89, 0]) > 0, "it was pinged");
+    let mut pong = || {
+        world.now_us += 40_000;
+        world.turn(|shard, _| shard.handle_bytes(viewer, &mut masked(0x8a, b"")));
+        world.shard.poll_round_trip_ms()
+    };
+    let first_ms = pong().unwrap();
+    assert!((40..5_000).contains(&first_ms), "{first_ms} ms");
+    assert_eq!(pong(), None, "a pong that nobody asked for measures nothing");
+}

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::{GoneReason, Question, Shard};
 use crate::id::{EventId, ViewerId};
-use crate::limits::{CLOSE_WAIT_MS, REQUESTS_WAITING_MAX};
+use crate::limits::{CLOSE_WAIT_MS, REQUESTS_WAITING_MAX, ROUND_TRIPS_MAX};
 use crate::protocol::{
     ErrorCode, Refusal, Request, RequestId, RequestKind, Topic as ProtocolTopic, parse_request,
     write_error, write_refusal, write_unsubscribed,
@@ -34,7 +34,7 @@ impl Shard {
             match incoming {
                 Ok(Incoming::Text(text)) => self.handle_text(index, text),
                 Ok(Incoming::Ping(payload)) => self.handle_ping(index, payload),
-                Ok(Incoming::Pong(_)) => {}
+                Ok(Incoming::Pong(_)) => self.handle_pong(index),
                 Ok(Incoming::Close { code, .. }) => self.handle_peer_close(index, code),
                 // Its reader is finished, so its own close would not be heard: ours is the last word.
                 Err(failure) => self.end(index, failure.close_code(), failure.sentence(), true),
@@ -206,6 +206,17 @@ impl Shard {
             return;
         }
         self.reply(index, Reply::Pong(pong));
+    }
+
+    /// The first pong after a ping says how long the way there and back is.
+    fn handle_pong(&mut self, index: u32) {
+        let now_ms = self.now.monotonic_ms();
+        let Some(viewer) = self.viewers.at_mut(index) else { return };
+        if std::mem::replace(&mut viewer.pong_awaited, false)
+            && self.round_trips_ms.len() < ROUND_TRIPS_MAX
+        {
+            self.round_trips_ms.push(now_ms.saturating_sub(viewer.pinged_ms));
+        }
     }
 
     fn handle_peer_close(&mut self, index: u32, code: Option<CloseCode>) {

@@ -1,0 +1,182 @@
+//! Starts the parts of the program, waits for the end, and ends them in order.
+
+use std::io;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use engine::id::ShardIndex;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::Listeners;
+use crate::admin;
+use crate::context::Context;
+use crate::error::Stop;
+use crate::live::access::Access;
+use crate::live::admission::Admission;
+use crate::live::mailbox::{ASK_MAIL_MAX, Address, Ask, Order, mailbox};
+use crate::live::shard_loop::{self, Parts, Window, Windows};
+use crate::live::upgrade::Door;
+use crate::live::{roster, source, upgrade};
+use crate::metrics::Section;
+use crate::shutdown::Stage;
+use crate::status::State;
+
+/// How long the listener waits for the first word about Redis, so that a second process of the same
+/// name does not take viewers in before it has found that out.
+const FIRST_WORD_MS_MAX: u64 = 20_000;
+
+/// How long shards may take beyond the time over which viewers are closed.
+const SHARD_END_MS: u64 = 3_000;
+
+/// How long the source may take to give back what it holds in Redis.
+const SOURCE_END_MS: u64 = 5_000;
+
+/// Between two looks at something that is awaited.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// Runs everything until the end has come, and says what went wrong, if anything.
+pub(crate) async fn serve(context: Context, listeners: Listeners) -> Result<(), Stop> {
+    let log = context.log.clone();
+    let mut running = Running::start(&context, listeners)?;
+    log.info("pitwall has started", &[("version", env!("CARGO_PKG_VERSION"))]);
+    let ended = running.tasks.spawn(context.shutdown.clone().leaving()).id();
+    while let Some(task) = running.tasks.join_next_with_id().await {
+        match task {
+            Ok((id, ())) if id == ended => break,
+            Ok(_) => {}
+            Err(error) => {
+                let words = format!("A part of the program has ended: {error}. Start it again.");
+                context.shutdown.fail(Stop::Broken(words));
+            }
+        }
+    }
+    running.end(&context).await;
+    match context.shutdown.failure() {
+        None => {
+            log.info("pitwall has ended", &[]);
+            Ok(())
+        }
+        Some(stop) => Err(stop),
+    }
+}
+
+/// What was started.
+struct Running {
+    addresses: Arc<[Address]>,
+    shards: Vec<JoinHandle<()>>,
+    source: JoinHandle<()>,
+    tasks: JoinSet<()>,
+}
+
+impl Running {
+    fn start(context: &Context, listeners: Listeners) -> Result<Self, Stop> {
+        let (asks_in, asks) = mpsc::channel(ASK_MAIL_MAX);
+        let (addresses, shards, windows) =
+            start_shards(context, &asks_in).map_err(|error| cannot_start(&error))?;
+        let access = Access::new(context);
+        let admission = Admission::new(context.config.live.limits);
+        let (source_mail, source) = source::start(context, addresses.clone())?;
+        let sections: Vec<Arc<dyn Section>> = vec![Arc::new(Windows {
+            windows,
+            viewers_max: context.config.live.limits.viewers_max,
+        })];
+        let mut tasks = JoinSet::new();
+        tasks.spawn(roster::run(context.clone(), source_mail));
+        tasks.spawn(access.clone().run(asks, addresses.clone()));
+        tasks.spawn(admin::run(context.clone(), listeners.admin, sections));
+        let door = Door { context: context.clone(), access, admission, shards: addresses.clone() };
+        tasks.spawn(async move {
+            first_word_of_redis(&door.context).await;
+            upgrade::run(listeners.live, door).await;
+        });
+        Ok(Self { addresses, shards, source, tasks })
+    }
+
+    /// The end, in the order that loses nothing and leaves nobody in the dark.
+    async fn end(mut self, context: &Context) {
+        context.status.drain();
+        context.shutdown.advance(Stage::Leaving);
+        context.log.info("pitwall is ending: it takes in nobody and nothing any more", &[]);
+        let over_ms = context.config.live.drain_timeout_ms;
+        let deadline = Instant::now() + Duration::from_millis(over_ms + SHARD_END_MS);
+        context.shutdown.advance(Stage::Closing);
+        for address in self.addresses.iter() {
+            while address.order(Order::Drain(over_ms)).is_err() && Instant::now() < deadline {
+                sleep(LOOK).await;
+            }
+        }
+        for shard in self.shards {
+            if !ends(shard, deadline).await {
+                context.log.error("a shard did not end in time; its viewers are cut", &[]);
+            }
+        }
+        context.shutdown.advance(Stage::Farewell);
+        let deadline = Instant::now() + Duration::from_millis(SOURCE_END_MS);
+        if !ends(self.source, deadline).await {
+            let effect = "its group and lease stay in Redis until they are collected";
+            context.log.warn("the source did not end in time", &[("effect", effect)]);
+        }
+        self.tasks.shutdown().await;
+    }
+}
+
+type Shards = (Arc<[Address]>, Vec<JoinHandle<()>>, Vec<Arc<Window>>);
+
+fn start_shards(context: &Context, asks: &mpsc::Sender<Ask>) -> io::Result<Shards> {
+    let indices = (0..context.config.live.shard_count).map(ShardIndex);
+    let ends = indices.map(mailbox).collect::<io::Result<Vec<_>>>()?;
+    let (addresses, mailboxes): (Vec<_>, Vec<_>) = ends.into_iter().unzip();
+    let addresses: Arc<[Address]> = addresses.into();
+    let (mut threads, mut windows) = (Vec::new(), Vec::new());
+    for (address, mailbox) in addresses.iter().zip(mailboxes) {
+        let window = Arc::new(Window::default());
+        windows.push(window.clone());
+        threads.push(shard_loop::start(Parts {
+            context: context.clone(),
+            shard: address.shard,
+            mailbox,
+            addresses: addresses.clone(),
+            asks: asks.clone(),
+            window,
+        })?);
+    }
+    Ok((addresses, threads, windows))
+}
+
+fn cannot_start(error: &io::Error) -> Stop {
+    Stop::Broken(format!(
+        "The threads could not be started: {error}. Raise the limits on processes and open files."
+    ))
+}
+
+/// Waits until the source has said how Redis is.
+async fn first_word_of_redis(context: &Context) {
+    let is_starting = || {
+        let components = context.status.components();
+        let redis = components.iter().find(|component| component.name == "redis");
+        redis.is_none_or(|redis| redis.report().state == State::Starting)
+    };
+    let word = async {
+        while is_starting() {
+            sleep(LOOK).await;
+        }
+    };
+    // Whatever is the case, viewers are let in after that: they see what is known.
+    timeout(Duration::from_millis(FIRST_WORD_MS_MAX), word).await.ok();
+}
+
+/// True when the thread ends before the deadline.
+async fn ends(thread: JoinHandle<()>, deadline: Instant) -> bool {
+    while !thread.is_finished() {
+        if Instant::now() >= deadline {
+            return false;
+        }
+        sleep(LOOK).await;
+    }
+    // Its panic, if any, has been told by itself.
+    thread.join().ok();
+    true
+}

@@ -1,0 +1,102 @@
+//! The whole program in the process of a test: started as `main` starts it, ended when dropped.
+
+use std::io::{self, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use pitwall::Listeners;
+use pitwall::config::Config;
+use pitwall::error::Stop;
+use pitwall::log::{Level, Log};
+use pitwall::shutdown::Shutdown;
+
+/// A running program.
+#[derive(Debug)]
+pub struct Live {
+    shutdown: Shutdown,
+    thread: Option<JoinHandle<Result<(), Stop>>>,
+    /// Where viewers connect.
+    pub address: SocketAddr,
+    /// Where operators look.
+    pub admin: SocketAddr,
+    log: Lines,
+}
+
+impl Live {
+    /// Starts it on free ports of loopback.
+    ///
+    /// # Panics
+    /// When the ports cannot be had.
+    #[must_use]
+    pub fn start(mut config: Config) -> Self {
+        let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        config.live.host = loopback;
+        config.live.port = 0;
+        config.admin.host = loopback;
+        config.admin.port = 0;
+        let listeners = Listeners::bind(&config).expect("a free port");
+        let address = listeners.live.local_addr().expect("it is bound");
+        let admin = listeners.admin.local_addr().expect("it is bound");
+        let (shutdown, log) = (Shutdown::default(), Lines::default());
+        let sink = Log::to(Level::Debug, &config.instance_id, log.clone());
+        let end = shutdown.clone();
+        let run = move || pitwall::run(config, sink, listeners, end);
+        let thread = std::thread::Builder::new().name("pitwall".to_owned()).spawn(run);
+        Self { shutdown, thread: Some(thread.expect("a thread")), address, admin, log }
+    }
+
+    /// Begins the end, as SIGTERM does.
+    pub fn begin_end(&self) {
+        self.shutdown.begin();
+    }
+
+    /// Begins the end and waits for it.
+    ///
+    /// # Panics
+    /// When the program has panicked.
+    pub fn end(mut self) -> Result<(), Stop> {
+        self.shutdown.begin();
+        self.wait()
+    }
+
+    /// Waits until it ends by itself.
+    ///
+    /// # Panics
+    /// When the program has panicked.
+    pub fn wait(&mut self) -> Result<(), Stop> {
+        let thread = self.thread.take().expect("it is waited for once");
+        thread.join().expect("the program does not panic")
+    }
+
+    /// What it has logged so far.
+    #[must_use]
+    pub fn log(&self) -> String {
+        let bytes = self.log.0.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        self.shutdown.begin();
+        if let Some(thread) = self.thread.take() {
+            // A test that fails has said why already.
+            drop(thread.join());
+        }
+    }
+}
+
+#[derive(Clone, Debug, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
