@@ -79,12 +79,12 @@ impl Running {
         let access = Access::new(context);
         let admission = Admission::new(context.config.live.limits);
         let (source_mail, source) = source::start(context, addresses.clone())?;
-        let sections: Vec<Arc<dyn Section>> = vec![Arc::new(Windows {
-            windows,
-            viewers_max: context.config.live.limits.viewers_max,
-        })];
+        let viewers_max = context.config.live.limits.viewers_max;
+        let roster = roster::Keeper::new(context);
+        let sections: Vec<Arc<dyn Section>> =
+            vec![Arc::new(Windows { windows, viewers_max }), roster.clone()];
         let mut tasks = JoinSet::new();
-        tasks.spawn(roster::run(context.clone(), source_mail));
+        tasks.spawn(roster.run(source_mail));
         tasks.spawn(access.clone().run(asks, addresses.clone()));
         tasks.spawn(admin::run(context.clone(), listeners.admin, sections));
         let door = Door { context: context.clone(), access, admission, shards: addresses.clone() };
