@@ -20,6 +20,8 @@ pub mod shutdown;
 
 pub mod context;
 
+pub mod stream;
+
 pub mod live;
 
 pub mod admin;
