@@ -22,6 +22,8 @@ pub mod context;
 
 pub mod database;
 
+pub mod stream;
+
 pub mod live;
 
 pub mod admin;
