@@ -24,6 +24,8 @@ pub mod database;
 
 pub mod stream;
 
+pub mod http;
+
 pub mod live;
 
 pub mod admin;
