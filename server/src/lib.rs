@@ -20,11 +20,17 @@ pub mod shutdown;
 
 pub mod context;
 
+pub mod process;
+
+pub mod signals;
+
 pub mod live;
 
 pub mod admin;
 
 pub mod tools;
+
+pub mod command_line;
 
 use std::net::TcpListener;
 
