@@ -20,6 +20,10 @@ pub mod shutdown;
 
 pub mod context;
 
+pub mod process;
+
+pub mod signals;
+
 pub mod database;
 
 pub mod stream;
@@ -33,6 +37,8 @@ pub mod admin;
 mod serve;
 
 pub mod tools;
+
+pub mod command_line;
 
 use std::net::TcpListener;
 use std::time::Duration;
