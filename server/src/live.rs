@@ -4,6 +4,10 @@
 
 pub mod source;
 
+pub mod lease;
+
+pub mod collection;
+
 pub mod roster;
 
 pub mod mailbox;
