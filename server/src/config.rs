@@ -122,6 +122,20 @@ pub struct Network {
     pub prefix_bits: u8,
 }
 
+impl Network {
+    /// True when the address lies in it. An IPv4 address in IPv6 clothes is an IPv4 address.
+    #[must_use]
+    pub fn contains(self, address: IpAddr) -> bool {
+        let bits = |address: IpAddr| match address.to_canonical() {
+            IpAddr::V4(address) => (u128::from(address.to_bits()) << 96, 32),
+            IpAddr::V6(address) => (address.to_bits(), 128),
+        };
+        let ((own, own_bits), (other, other_bits)) = (bits(self.address), bits(address));
+        let ignored = 128 - u32::from(self.prefix_bits.min(own_bits));
+        own_bits == other_bits && (own ^ other).checked_shr(ignored).unwrap_or(0) == 0
+    }
+}
+
 /// How somebody is told that they may not connect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reject {

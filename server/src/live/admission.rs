@@ -226,9 +226,8 @@ impl Section for Admission {
 
 /// Takes one of so many; false when there is none left.
 fn take(count: &AtomicUsize, max: usize) -> bool {
-    let taken = count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |now| {
-        (now < max).then_some(now + 1)
-    });
+    let taken = count
+        .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |now| (now < max).then_some(now + 1));
     taken.is_ok()
 }
 

@@ -137,20 +137,48 @@ mod tests {
             assert!(is_allowed(&["Host: x", &line], PROXY, &access), "{allowed}");
         }
         for other in [
-            "", "null", "*", "https://", "https:", "race.example", "//race.example",
-            "http://race.example", "wss://race.example", "ws://race.example",
-            "https://race.example/", "https://race.example/x", "https://race.example?x",
-            "https://race.example#x", "https://race.example:443", "https://race.example:8443",
-            "https://race.example:", "https://race.example.", "https://www.race.example",
-            "https://race.example.evil.test", "https://evilrace.example", "https://race.exampleevil",
-            "https://evil.test", "https://evil.test/https://race.example",
-            "https://evil.test?https://race.example", "https://evil.test#https://race.example",
-            "https://race.example@evil.test", "https://user@race.example", "HTTPS://race.example",
-            "https://RACE.example", "https://xn--rce-5cd.example", "https://r\u{430}ce.example",
-            "https://race%2eexample", "https://race.example https://evil.test",
-            "https://race.example, https://evil.test", "https://live.race.example",
-            "https://live.race.example:443", "https://live.race.example:84430", "file://",
-            "chrome-extension://abcdefgh", "https://[::1]", "https://127.0.0.1",
+            "",
+            "null",
+            "*",
+            "https://",
+            "https:",
+            "race.example",
+            "//race.example",
+            "http://race.example",
+            "wss://race.example",
+            "ws://race.example",
+            "https://race.example/",
+            "https://race.example/x",
+            "https://race.example?x",
+            "https://race.example#x",
+            "https://race.example:443",
+            "https://race.example:8443",
+            "https://race.example:",
+            "https://race.example.",
+            "https://www.race.example",
+            "https://race.example.evil.test",
+            "https://evilrace.example",
+            "https://race.exampleevil",
+            "https://evil.test",
+            "https://evil.test/https://race.example",
+            "https://evil.test?https://race.example",
+            "https://evil.test#https://race.example",
+            "https://race.example@evil.test",
+            "https://user@race.example",
+            "HTTPS://race.example",
+            "https://RACE.example",
+            "https://xn--rce-5cd.example",
+            "https://r\u{430}ce.example",
+            "https://race%2eexample",
+            "https://race.example https://evil.test",
+            "https://race.example, https://evil.test",
+            "https://live.race.example",
+            "https://live.race.example:443",
+            "https://live.race.example:84430",
+            "file://",
+            "chrome-extension://abcdefgh",
+            "https://[::1]",
+            "https://127.0.0.1",
         ] {
             let line = format!("Origin: {other}");
             assert!(!is_allowed(&["Host: race.example", &line], PROXY, &access), "{other}");
@@ -173,7 +201,11 @@ mod tests {
             (&["Host: a.test", "Origin: file://a.test"], "192.0.2.1", false),
             // Only a trusted proxy may say what the host was.
             (&["Host: in", "X-Forwarded-Host: a.test", "Origin: http://a.test"], PROXY, true),
-            (&["Host: in", "X-Forwarded-Host: a.test", "Origin: http://a.test"], "192.0.2.1", false),
+            (
+                &["Host: in", "X-Forwarded-Host: a.test", "Origin: http://a.test"],
+                "192.0.2.1",
+                false,
+            ),
             (&["Host: in", "X-Forwarded-Host: a.test", "Origin: http://in"], PROXY, false),
             (&["Host: a.test", "X-Forwarded-Proto: wss", "Origin: https://a.test"], PROXY, true),
             (&["Host: a.test", "X-Forwarded-Proto: https", "Origin: http://a.test"], PROXY, false),
@@ -215,7 +247,11 @@ mod tests {
             ("X-Forwarded-For:", PROXY, PROXY),
             (&long, PROXY, "10.0.0.1"),
         ] {
-            let client = client_address(&head(&["Host: a", line]), peer.parse().unwrap(), &access.trusted_proxies);
+            let client = client_address(
+                &head(&["Host: a", line]),
+                peer.parse().unwrap(),
+                &access.trusted_proxies,
+            );
             assert_eq!(client, expected.parse::<IpAddr>().unwrap(), "{line} from {peer}");
         }
     }

@@ -218,7 +218,8 @@ mod tests {
 
     #[test]
     fn d3_4_keys() {
-        for key in ["dGhlIHNhbXBsZSBub25j", "dGhlIHNhbXBsZSBub25jZWU=", "dGhlIHNhbXBsZSBub25jZR=="] {
+        for key in ["dGhlIHNhbXBsZSBub25j", "dGhlIHNhbXBsZSBub25jZWU=", "dGhlIHNhbXBsZSBub25jZR=="]
+        {
             check(&[&format!("Sec-WebSocket-Key: {key}")], 400);
         }
         check(&["Sec-WebSocket-Key: not base64 at all!!!"], 400);
@@ -266,7 +267,11 @@ mod tests {
         ] {
             let headers = [&USUAL[..], lines].concat();
             let request = request("GET /ws-live", &headers).unwrap();
-            assert_eq!(request.cookie.as_ref().map(|cookie| cookie.expose()), expected, "{lines:?}");
+            assert_eq!(
+                request.cookie.as_ref().map(|cookie| cookie.expose()),
+                expected,
+                "{lines:?}"
+            );
         }
         check(&[&format!("Cookie: {}", "x".repeat(8 * 1024))], 101);
         check(&[&format!("Cookie: {}", "x".repeat(8 * 1024 + 1))], 431);
