@@ -22,6 +22,10 @@ pub mod context;
 
 pub mod database;
 
+pub mod stream;
+
+pub mod http;
+
 pub mod live;
 
 pub mod admin;

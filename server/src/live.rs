@@ -16,6 +16,8 @@ pub mod session;
 
 pub mod admission;
 
+pub mod directus;
+
 pub mod access;
 
 pub mod upgrade;

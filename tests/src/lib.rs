@@ -6,6 +6,7 @@
 pub mod client;
 pub mod directory;
 pub mod entries;
+pub mod figures;
 pub mod fuzz;
 pub mod live;
 pub mod platform;
@@ -13,6 +14,7 @@ pub mod postgres;
 pub mod program;
 pub mod redis;
 pub mod sample;
+pub mod scene;
 pub mod simulation;
 
 pub use bench::counting;

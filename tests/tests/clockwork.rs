@@ -191,7 +191,7 @@ fn a_subscribe_whose_picture_never_comes_is_told_to_try_again_in_time() {
 fn the_first_pong_after_a_ping_says_how_long_the_way_is() {
     let mut world = World::new(1, 5_000, 1);
     let viewer = world.subscribe();
-    world.idle(10);
+    world.idle(6);
     assert!(world.count(&[0x89, 0]) > 0, "it was pinged");
     let mut pong = || {
         world.now_us += 40_000;

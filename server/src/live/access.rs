@@ -1,10 +1,62 @@
 //! Who somebody is, and which events they may see: asked once, remembered for seconds.
+//!
+//! Nobody is logged out because something is broken: only Directus says who is nobody, and what
+//! cannot be asked is undecided, which is never remembered. Every question of a shard is answered
+//! within [`ANSWER_MS_MAX`], whatever the authorities do. Asking never happens per position.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::mailbox::{Address, Ask};
+use engine::viewer::Decision;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::directus::Directus;
+use super::mailbox::{Address, Ask, Order};
 use super::session::{Cookie, Session};
 use crate::context::Context;
+use crate::database::Database;
+use crate::shutdown::Stage;
+use crate::status::{Component, Heartbeat};
+use deliver::deliver;
+use memberships::Memberships;
+use memory::{Found, Memory};
+use meter::Meter;
+use question::EventKey;
+
+mod deliver;
+mod memberships;
+mod memory;
+mod meter;
+mod question;
+mod revalidation;
+
+/// How long a shard waits for an answer at most. Clients wait 5 s, and the snapshot comes after.
+pub const ANSWER_MS_MAX: u64 = 4_500;
+
+/// Identities that are remembered: 3 MB without their cookies, up to 8 KiB more for each user who is
+/// logged in, all of them for 5 s at most.
+const IDENTITIES_MAX: usize = 10_000;
+
+/// Cookies that are being asked about. Each is held by connections that are not viewers yet, of
+/// which there are no more.
+const IDENTITY_QUESTIONS_MAX: usize = 16_384;
+
+/// Decisions that are remembered, of some 200 B each.
+const DECISIONS_MAX: usize = 10_000;
+
+/// Users and events that are being asked about, of some 500 B each.
+const DECISION_QUESTIONS_MAX: usize = 16_384;
+
+/// Questions of shards that are being answered, of some 500 B each. What is over is undecided.
+const ANSWERS_MAX: usize = 32_768;
+
+/// How often what is known is told and what is old is dropped.
+const TICK_MS: u64 = 1_000;
+
+/// How long the loop may be silent: it never waits for an authority.
+const SILENCE_MS_MAX: u64 = 10_000;
 
 /// Who holds a cookie.
 #[derive(Clone, Debug)]
@@ -19,25 +71,108 @@ pub enum Identity {
 
 /// Asks the authorities, and remembers for seconds what they said.
 #[derive(Debug)]
-pub struct Access {}
+pub struct Access {
+    context: Context,
+    directus: Directus,
+    database: Arc<Database>,
+    component: Arc<Component>,
+    identities: Arc<Memory<[u8; 32], Identity>>,
+    decisions: Arc<Memory<EventKey, Decision>>,
+    memberships: Memberships,
+    meter: Meter,
+}
 
 impl Access {
     /// An access that has asked nobody yet.
     #[must_use]
-    pub fn new(_context: &Context) -> Arc<Self> {
-        Arc::new(Self {})
+    pub fn new(context: &Context) -> Arc<Self> {
+        let calls_max = context.config.live.limits.calls_max;
+        Arc::new(Self {
+            context: context.clone(),
+            directus: Directus::new(&context.config.directus, calls_max),
+            database: Database::new(context, "access"),
+            component: context.status.component("directus", false),
+            identities: Memory::new(IDENTITIES_MAX, IDENTITY_QUESTIONS_MAX),
+            decisions: Memory::new(DECISIONS_MAX, DECISION_QUESTIONS_MAX),
+            memberships: Memberships::default(),
+            meter: Meter::default(),
+        })
     }
 
     /// Who holds this cookie. Without one nobody is asked.
-    pub async fn identify(&self, _cookie: Option<Cookie>) -> Identity {
-        Identity::Unavailable
+    pub async fn identify(self: &Arc<Self>, cookie: Option<Cookie>) -> Identity {
+        let Some(cookie) = cookie.filter(|cookie| !cookie.is_blank()) else {
+            return Identity::Unauthorized;
+        };
+        let waiter = match self.identities.look(&cookie.digest()) {
+            Found::Known(identity) => return identity,
+            Found::Full => return Identity::Unavailable,
+            Found::Joined(waiter) => waiter,
+            Found::Ask(question, waiter) => {
+                // A task of its own: whoever asked first may leave, the others still wait.
+                tokio::spawn(self.clone().ask_identity(question, cookie));
+                waiter
+            }
+        };
+        waiter.answer().await.unwrap_or(Identity::Unavailable)
     }
 
-    /// Answers the shards' questions and withdraws what is not allowed any more, until the end.
-    pub async fn run(
-        self: Arc<Self>,
-        _asks: tokio::sync::mpsc::Receiver<Ask>,
-        _shards: Arc<[Address]>,
-    ) {
+    /// Answers the shards' questions and withdraws what is not allowed any more, until the viewers
+    /// are being closed.
+    pub async fn run(self: Arc<Self>, mut asks: mpsc::Receiver<Ask>, shards: Arc<[Address]>) {
+        let heartbeat = self.context.status.heartbeat("access", SILENCE_MS_MAX);
+        let mut background = JoinSet::new();
+        background.spawn(revalidation::run(self.clone(), shards.clone()));
+        let mut answers = JoinSet::new();
+        let mut tick = interval(Duration::from_millis(TICK_MS));
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let closing = self.context.shutdown.reached(Stage::Closing);
+        tokio::pin!(closing);
+        loop {
+            tokio::select! {
+                ask = asks.recv() => match ask {
+                    Some(ask) => self.take(ask, &shards, &mut answers).await,
+                    None => break,
+                },
+                // One that has panicked had nothing left to lose: see `question`.
+                Some(_) = answers.join_next() => {}
+                _ = tick.tick() => self.tidy(&heartbeat),
+                () = &mut closing => break,
+            }
+        }
+    }
+
+    /// Answers at once what is known, and starts to answer what is not.
+    async fn take(self: &Arc<Self>, ask: Ask, shards: &Arc<[Address]>, answers: &mut JoinSet<()>) {
+        let Some(at) = shards.iter().position(|address| address.shard == ask.shard) else { return };
+        let is_full = answers.len() >= ANSWERS_MAX;
+        let decision = if is_full { Some(Decision::Undecided) } else { self.known(&ask) };
+        let (access, shards) = (self.clone(), shards.clone());
+        let Some(decision) = decision else {
+            answers.spawn(async move {
+                let decision = access.decide(&ask).await;
+                deliver(&shards[at], access.order(&ask, decision)).await;
+            });
+            return;
+        };
+        let Err(refused) = shards[at].order(self.order(&ask, decision)) else { return };
+        let order = refused.into_inner();
+        if is_full {
+            deliver(&shards[at], order).await;
+        } else {
+            answers.spawn(async move { deliver(&shards[at], order).await });
+        }
+    }
+
+    fn order(&self, ask: &Ask, decision: Decision) -> Order {
+        self.meter.decided(decision);
+        Order::Decide(ask.question.viewer, ask.question.ticket, decision)
+    }
+
+    fn tidy(&self, heartbeat: &Heartbeat) {
+        heartbeat.beat();
+        self.identities.sweep();
+        self.decisions.sweep();
+        self.directus.report_to(&self.component);
     }
 }
