@@ -7,6 +7,7 @@ pub mod directory;
 pub mod fuzz;
 pub mod postgres;
 pub mod program;
+pub mod proxy;
 pub mod redis;
 pub mod sample;
 pub mod simulation;
