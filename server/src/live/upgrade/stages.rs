@@ -18,6 +18,7 @@ use crate::live::access::Identity;
 use crate::live::admission::{Full, Permit};
 use crate::live::mailbox::{Newcomer, Order};
 use crate::live::session::Session;
+use crate::shutdown::Stage;
 
 /// Room for one read of a head: most heads come in one piece.
 const READ_BYTES: usize = 2 * 1024;
@@ -63,6 +64,13 @@ pub(super) async fn conduct(
             outcome
         }
         Err(End::Closed(outcome, code, reason)) => {
+            // Who could not be let in because the process leaves may come back to another at once.
+            let is_leaving = door.context.shutdown.stage() >= Stage::Leaving;
+            let (code, reason) = if is_leaving && code == CloseCode::TRY_AGAIN_LATER {
+                (CloseCode::RESTART, CloseCode::RESTART.reason())
+            } else {
+                (code, reason)
+            };
             let mut bytes = Vec::new();
             write_close(&mut bytes, code, reason);
             last_word(stream, &bytes).await;
