@@ -1,7 +1,7 @@
 //! Where settings come from: flags before the environment, that before a file, that before defaults.
 //!
-//! A setting is taken from the first place that has it. Here it is still text; what is wrong with how
-//! it was given is found here, what is wrong with its value later.
+//! A setting is taken from the first place that has it. Here it is still text; what is wrong with
+//! how it was given is found here, what is wrong with its value later.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -14,6 +14,10 @@ pub const FILE_VARIABLE: &str = "PITWALL_CONFIG";
 
 /// Prefixes of our variables: one that begins so and is not a setting is probably a slip.
 const PREFIXES: [&str; 3] = ["LIVE_", "DIRECTUS_", "PITWALL_"];
+
+/// What is said of a secret on the command line.
+const SECRET_IN_SIGHT: &str = "is given by a flag, which every user of this machine can see: give \
+                               it by the environment or in a file.";
 
 /// What a process was given, before anything was looked at.
 #[derive(Debug, Default)]
@@ -163,10 +167,7 @@ impl Places<'_> {
             }
             (Some((text, origin)), _, _) => {
                 if setting.kind.is_secret() && origin == Origin::Flag {
-                    gathered.warn(
-                        setting.name,
-                        format!("is given by a flag, which every user of this machine can see: give it by the environment or by {}_FILE.", setting.name),
-                    );
+                    gathered.warn(setting.name, SECRET_IN_SIGHT);
                 }
                 (text, origin)
             }
