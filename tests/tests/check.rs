@@ -222,7 +222,8 @@ fn d5_what_the_user_may_not_see_is_told() {
         client
             .batch_execute(
                 "CREATE ROLE app LOGIN; GRANT SELECT ON ALL TABLES IN SCHEMA public TO app;
-                 REVOKE SELECT ON devices FROM app; ALTER TABLE events ENABLE ROW LEVEL SECURITY;
+                 REVOKE SELECT ON devices, directus_users FROM app;
+                 GRANT SELECT (id, status) ON directus_users TO app; ALTER TABLE events ENABLE ROW LEVEL SECURITY;
                  ALTER TABLE entries RENAME TO x; CREATE VIEW entries AS SELECT * FROM x;
                  GRANT SELECT ON entries TO app",
             )

@@ -5,7 +5,7 @@ use std::thread;
 use pitwall::log::{Level, Log};
 use pitwall::shutdown::Shutdown;
 
-fn main() {
+fn main() -> ! {
     let log = Log::to_standard_error(Level::Info, "stubborn");
     pitwall::signals::listen(Shutdown::default(), log.clone()).expect("signals can be had");
     log.info("ready", &[]);
