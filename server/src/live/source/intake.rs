@@ -80,7 +80,7 @@ impl Intake {
     }
 
     /// Decodes what a read brought; nothing of it goes on before [`Self::pass_on`]. The id of the
-    /// last entry.
+    /// last entry, and how many there were.
     ///
     /// # Errors
     /// When the reply is no list of entries; then it is as if there had been none.
@@ -88,7 +88,7 @@ impl Intake {
         &mut self,
         entries: Entries<'_>,
         redis_now_ms: i64,
-    ) -> Result<EntryId, Malformed> {
+    ) -> Result<(EntryId, u64), Malformed> {
         self.positions.clear();
         let mut taken = Taken::default();
         let (decoder, positions) = (&mut self.decoder, &mut self.positions);
@@ -124,7 +124,7 @@ impl Intake {
             }
         }
         self.count(&taken);
-        Ok(taken.last)
+        Ok((taken.last, taken.records))
     }
 
     /// Passes on what was taken, at once or when the source has caught up.
