@@ -8,6 +8,7 @@ mod group;
 mod health;
 mod intake;
 mod lag;
+mod minute;
 mod newest;
 mod numbers;
 mod outbox;

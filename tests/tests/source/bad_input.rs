@@ -68,7 +68,7 @@ fn d1_15_an_entry_too_long_to_be_read_is_stepped_over() {
     pipe.query::<()>(&mut connection).unwrap();
     rig.until_seen(&fixes(0, 10));
     assert_eq!(rig.metric("processor_live_decode_errors_total"), 2);
-    assert_eq!(rig.log.count("too long to be read"), 2);
+    assert_eq!(rig.log.count("too long to be read"), 1, "once a minute");
     rig.until_working();
     assert_eq!(rig.seen, fixes(0, 10), "nor is anything shown twice");
 }

@@ -141,3 +141,31 @@ fn f27_a_cluster_is_refused_in_words() {
     let stop = rig.stop().unwrap();
     assert!(matches!(&stop, Stop::Config(words) if words.contains("cluster")), "{stop:?}");
 }
+
+/// All that the source needs of Redis.
+const RIGHTS: &str = "+xread +xreadgroup +xgroup +xinfo +xrange +time +client|setname +eval +get \
+                      +set +del +pttl +exists ~telemetry:teltonika ~pitwall:instance:*";
+
+#[test]
+fn t30_few_rights_are_enough_and_without_the_lease_positions_still_flow() {
+    let redis = Redis::start();
+    let mut connection = redis.connect();
+    for (user, more) in [("few", ""), ("fewer", "-eval")] {
+        let rights = RIGHTS.split_whitespace().chain(more.split_whitespace());
+        let mut command = redis::cmd("ACL");
+        command.arg("SETUSER").arg(user).arg("on").arg(">secret-word").arg("resetchannels");
+        command.arg(rights.collect::<Vec<_>>()).exec(&mut connection).unwrap();
+    }
+    let url = |user: &str| redis.url().replace("redis://", &format!("redis://{user}:secret-word@"));
+    let mut rig = Rig::with(config(&url("few")));
+    rig.until_working();
+    assert_eq!(rig.log.count("allow CONFIG GET"), 1, "what it may not ask, it says");
+    rig.end();
+
+    let mut rig = Rig::with(config(&url("fewer")));
+    rig.until_state(State::Impaired, "NOPERM");
+    rig.until("routing", |rig| rig.rosters_seen > 0);
+    add(&mut connection, &fixes(0, 10));
+    rig.until_seen(&fixes(0, 10));
+    assert!(!rig.log.text().contains("secret-word"));
+}

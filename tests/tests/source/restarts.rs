@@ -15,6 +15,10 @@ fn f1_after_a_kill_with_everything_on_disk_no_entry_is_missed() {
         add(&mut redis.connect(), &fixes(round * 100, 60));
         // Some of these are not read yet when the server dies.
         redis.kill_and_restart(&durable);
+        let mut connection = redis.connect();
+        rig.until("loaded", |_| {
+            format!("{:?}", ask(&mut connection, "INFO persistence")).contains("loading:0")
+        });
         add(&mut redis.connect(), &fixes(round * 100 + 60, 40));
         rig.until_seen_at_least(&fixes(0, (round + 1) * 100));
     }

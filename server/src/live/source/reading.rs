@@ -22,6 +22,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::extent::Extent;
 use super::group::{self, Names};
 use super::health::{self, Health};
+use super::minute::Minute;
 use super::numbers::Numbers;
 use crate::context::Context;
 use crate::error::Stop;
@@ -87,6 +88,7 @@ pub(super) struct Reading {
     refused: Option<Malformed>,
     /// Entries to be read one at a time, since one of them makes a reply too long.
     careful_left: usize,
+    too_long_told: Minute,
     began: Instant,
     is_busy: bool,
 }
@@ -130,6 +132,7 @@ impl Reading {
             probe_at: now,
             refused: None,
             careful_left: 0,
+            too_long_told: Minute::default(),
             began: now,
             is_busy: false,
         }
@@ -402,7 +405,8 @@ impl Reading {
         self.parts.numbers.is_grouped.set(0);
         self.parts.numbers.set_lag(None);
         if !has_stepped_over {
-            self.parts.health.reads(health::Reading::Down(failure.words));
+            let is_held = failure.class == Class::Hold;
+            self.parts.health.reads(health::Reading::Down(failure.words, is_held));
             sleep(Duration::from_millis(self.connect_backoff.next_ms())).await;
         }
         Ok(())
@@ -420,8 +424,10 @@ impl Reading {
         let Some(first) = first.filter(|first| Some(*first) > self.last) else { return false };
         self.accept(first, 1);
         self.parts.numbers.decode_errors.increment();
-        let id = first.to_string();
-        self.context.log.error("an entry is too long to be read and is not shown", &[("id", &id)]);
+        if self.too_long_told.is_over(self.context.clock) {
+            let words = "an entry is too long to be read and is not shown; others may follow within the minute";
+            self.context.log.error(words, &[("id", &first.to_string())]);
+        }
         true
     }
 }
