@@ -18,4 +18,6 @@ pub mod admission;
 
 pub mod access;
 
+mod directus;
+
 pub mod upgrade;

@@ -1,0 +1,1 @@
+//! The real Directus of a test, on a PostgreSQL of its own.
