@@ -1,5 +1,23 @@
 //! What an operator may set: the typed result. How it is read and reported lies in the children.
 
+pub mod settings;
+
+pub mod kind;
+
+pub mod arguments;
+
+pub mod file;
+
+pub mod sources;
+
+pub mod url;
+
+pub mod origin;
+
+mod rules;
+
+pub mod load;
+
 use std::net::{IpAddr, Ipv4Addr};
 
 use crate::log::Level;
@@ -104,6 +122,20 @@ pub struct Network {
     pub prefix_bits: u8,
 }
 
+impl Network {
+    /// True when the address lies in it. An IPv4 address in IPv6 clothes is an IPv4 address.
+    #[must_use]
+    pub fn contains(self, address: IpAddr) -> bool {
+        let bits = |address: IpAddr| match address.to_canonical() {
+            IpAddr::V4(address) => (u128::from(address.to_bits()) << 96, 32),
+            IpAddr::V6(address) => (address.to_bits(), 128),
+        };
+        let ((own, own_bits), (other, other_bits)) = (bits(self.address), bits(address));
+        let ignored = 128 - u32::from(self.prefix_bits.min(own_bits));
+        own_bits == other_bits && (own ^ other).checked_shr(ignored).unwrap_or(0) == 0
+    }
+}
+
 /// How somebody is told that they may not connect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reject {
@@ -191,12 +223,10 @@ impl Config {
 
 impl Default for LiveConfig {
     fn default() -> Self {
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Self {
             host: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             port: 8081,
-            shard_count: u8::try_from(cores)
-                .map_or(64, |count| count.min(engine::shard::SHARDS_MAX)),
+            shard_count: core_count(),
             ping_interval_ms: engine::limits::PING_INTERVAL_MS,
             drain_timeout_ms: 5_000,
             in_flight_bytes_max: 16 * 1024,
@@ -240,4 +270,10 @@ impl Default for LimitConfig {
             queue_ms_max: 10_000,
         }
     }
+}
+
+/// As many shards as there are cores.
+fn core_count() -> u8 {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    u8::try_from(cores).map_or(engine::shard::SHARDS_MAX, |it| it.min(engine::shard::SHARDS_MAX))
 }

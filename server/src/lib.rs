@@ -20,7 +20,15 @@ pub mod shutdown;
 
 pub mod context;
 
+pub mod process;
+
+pub mod signals;
+
 pub mod database;
+
+pub mod stream;
+
+pub mod http;
 
 pub mod live;
 
@@ -29,6 +37,8 @@ pub mod admin;
 mod serve;
 
 pub mod tools;
+
+pub mod command_line;
 
 use std::net::TcpListener;
 use std::time::Duration;

@@ -4,6 +4,10 @@
 
 pub mod source;
 
+pub mod lease;
+
+pub mod collection;
+
 pub mod roster;
 
 pub mod mailbox;
@@ -15,6 +19,8 @@ pub mod driver;
 pub mod session;
 
 pub mod admission;
+
+pub mod directus;
 
 pub mod access;
 

@@ -18,7 +18,7 @@ use crate::live::access::Access;
 use crate::live::admission::Admission;
 use crate::live::mailbox::{ASK_MAIL_MAX, Address, Ask, Order, mailbox};
 use crate::live::shard_loop::{self, Parts, Window, Windows};
-use crate::live::upgrade::Door;
+use crate::live::upgrade::{Door, Meter};
 use crate::live::{roster, source, upgrade};
 use crate::metrics::Section;
 use crate::shutdown::Stage;
@@ -74,25 +74,33 @@ struct Running {
 impl Running {
     fn start(context: &Context, listeners: Listeners) -> Result<Self, Stop> {
         let (asks_in, asks) = mpsc::channel(ASK_MAIL_MAX);
-        let (addresses, shards, windows) =
+        let (addresses, threads, windows) =
             start_shards(context, &asks_in).map_err(|error| cannot_start(&error))?;
         let access = Access::new(context);
         let admission = Admission::new(context.config.live.limits);
-        let (source_mail, source) = source::start(context, addresses.clone())?;
-        let sections: Vec<Arc<dyn Section>> = vec![Arc::new(Windows {
-            windows,
-            viewers_max: context.config.live.limits.viewers_max,
-        })];
+        let source = source::start(context, addresses.clone())?;
+        let viewers_max = context.config.live.limits.viewers_max;
+        let roster = roster::Keeper::new(context);
+        let meter = Arc::new(Meter::default());
+        let sections: Vec<Arc<dyn Section>> = vec![
+            Arc::new(Windows { windows, viewers_max }),
+            roster.clone(),
+            access.clone(),
+            admission.clone(),
+            meter.clone(),
+            source.numbers,
+        ];
         let mut tasks = JoinSet::new();
-        tasks.spawn(roster::run(context.clone(), source_mail));
+        tasks.spawn(roster.run(source.mail));
         tasks.spawn(access.clone().run(asks, addresses.clone()));
         tasks.spawn(admin::run(context.clone(), listeners.admin, sections));
-        let door = Door { context: context.clone(), access, admission, shards: addresses.clone() };
-        tasks.spawn(async move {
-            first_word_of_redis(&door.context).await;
-            upgrade::run(listeners.live, door).await;
-        });
-        Ok(Self { addresses, shards, source, tasks })
+        let context = context.clone();
+        let shards = addresses.clone();
+        let door = Door { context: context.clone(), access, admission, shards, meter };
+        tasks.spawn(upgrade::run(listeners.live, door, async move {
+            first_word_of_redis(&context).await;
+        }));
+        Ok(Self { addresses, shards: threads, source: source.thread, tasks })
     }
 
     /// The end, in the order that loses nothing and leaves nobody in the dark.

@@ -1,10 +1,14 @@
 //! The commands that answer a question and end.
 //!
-//! They read what they are given and write what they find; they connect to nothing and change
-//! nothing.
+//! They read what they are given and write what they find; they change nothing. Only `check` and
+//! `health` connect to anybody.
 
+mod ask;
 mod budget;
+pub mod check;
+pub(crate) mod config;
 mod explain;
+pub mod health;
 mod limits;
 
 use std::io::{self, BufRead, Write};

@@ -82,6 +82,16 @@ impl Client {
         &self.stream
     }
 
+    /// The socket, for whoever reads on by himself; nothing that has come may be lost by that.
+    ///
+    /// # Panics
+    /// When bytes have come that were not read.
+    #[must_use]
+    pub fn into_stream(self) -> TcpStream {
+        assert!(self.unread.is_empty(), "nothing has come yet");
+        self.stream
+    }
+
     /// Sends raw bytes.
     ///
     /// # Panics
@@ -277,4 +287,17 @@ fn read_head(stream: &mut TcpStream) -> (String, Vec<u8>) {
         }
     }
     (String::from_utf8_lossy(&bytes).into_owned(), Vec::new())
+}
+
+/// What the admin listener answers to a GET, head and body; empty when it does not.
+#[must_use]
+pub fn page(admin: SocketAddr, path: &str) -> String {
+    let mut text = String::new();
+    if let Ok(mut stream) = TcpStream::connect(admin) {
+        stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
+        let request = format!("GET {path} HTTP/1.1\r\nHost: admin.test\r\n\r\n");
+        stream.write_all(request.as_bytes()).ok();
+        stream.read_to_string(&mut text).ok();
+    }
+    text
 }

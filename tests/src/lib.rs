@@ -7,6 +7,7 @@ pub mod client;
 pub mod directory;
 pub mod directus;
 pub mod entries;
+pub mod figures;
 pub mod fuzz;
 pub mod live;
 pub mod platform;
@@ -14,6 +15,7 @@ pub mod postgres;
 pub mod program;
 pub mod redis;
 pub mod sample;
+pub mod scene;
 pub mod simulation;
 
 pub use bench::counting;

@@ -1,15 +1,43 @@
 //! The live reader: entries out of Redis, decoded, routed, handed to the shards.
+//!
+//! It has a thread of its own and never waits for a database, for Directus or for a viewer; only for
+//! a shard without room, and then the stream in Redis is the queue.
 
+mod group;
+mod health;
+mod intake;
+mod lag;
+mod newest;
+mod numbers;
+mod outbox;
+mod policy;
+mod reading;
+
+use std::pin::pin;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use engine::position::Position;
 use engine::roster::Roster;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
+use super::collection::{COLLECT_MS, Collector, IDLE_MS_MAX};
+use super::lease;
 use super::mailbox::Address;
 use crate::context::Context;
 use crate::error::Stop;
+use crate::shutdown::{Shutdown, Stage};
+use crate::status::Heartbeat;
+use crate::stream::{Control, Server};
+pub use numbers::Numbers;
+
+use group::Names;
+use health::Health;
+use intake::Intake;
+use outbox::Outbox;
+use reading::Reading;
 
 /// What the source is told by the roster's keeper.
 #[derive(Debug)]
@@ -36,11 +64,214 @@ pub struct Withdrawn {
 /// Mail that may wait for the source.
 pub const SOURCE_MAIL_MAX: usize = 64;
 
+/// How often the heart beats when nothing is read.
+const TICK_MS: u64 = 1_000;
+
+/// How long the loop may be silent: a tick, and what a machine under load adds to it.
+const SILENCE_MS_MAX: u64 = 15_000;
+
+/// How long taking the own group away may take.
+const DESTROY_MS_MAX: u64 = 2_000;
+
+/// Threads that resolve names; more would pile up when a resolver hangs.
+const RESOLVER_THREADS_MAX: usize = 2;
+
+/// A running source.
+#[derive(Debug)]
+pub struct Started {
+    /// Its mailbox.
+    pub mail: mpsc::Sender<SourceMail>,
+    /// Its thread, which ends after the farewell.
+    pub thread: JoinHandle<()>,
+    /// Its numbers.
+    pub numbers: Arc<Numbers>,
+}
+
 /// Starts the source's thread.
-pub fn start(
-    _context: &Context,
-    _shards: Arc<[Address]>,
-) -> Result<(mpsc::Sender<SourceMail>, JoinHandle<()>), Stop> {
-    let (sender, _receiver) = mpsc::channel(SOURCE_MAIL_MAX);
-    Ok((sender, std::thread::spawn(|| {})))
+///
+/// # Errors
+/// When `REDIS_URL` cannot be used or no thread can be had.
+pub fn start(context: &Context, shards: Arc<[Address]>) -> Result<Started, Stop> {
+    let server = Server::parse(&context.config.redis_url)?;
+    let unavailable = |error: std::io::Error| {
+        Stop::Unavailable(format!("The thread that reads from Redis cannot be started: {error}."))
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(RESOLVER_THREADS_MAX)
+        .build()
+        .map_err(unavailable)?;
+    let (mail, letters) = mpsc::channel(SOURCE_MAIL_MAX);
+    let numbers = Arc::new(Numbers::new());
+    let source = Source {
+        context: context.clone(),
+        server,
+        shards,
+        numbers: numbers.clone(),
+        health: Arc::new(Health::new(context)),
+        heartbeat: context.status.heartbeat("source", SILENCE_MS_MAX),
+    };
+    let thread = std::thread::Builder::new()
+        .name("source".to_owned())
+        .spawn(move || {
+            let _alarm = Alarm(source.context.shutdown.clone());
+            runtime.block_on(source.run(letters));
+        })
+        .map_err(unavailable)?;
+    Ok(Started { mail, thread, numbers })
+}
+
+/// Ends the process when the thread ends before it should, however that came.
+struct Alarm(Shutdown);
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if self.0.stage() == Stage::Running {
+            self.0.fail(Stop::Broken(
+                "The thread that reads from Redis has ended early. Start the process again and \
+                 report this."
+                    .to_owned(),
+            ));
+        }
+    }
+}
+
+struct Source {
+    context: Context,
+    server: Server,
+    shards: Arc<[Address]>,
+    numbers: Arc<Numbers>,
+    health: Arc<Health>,
+    heartbeat: Arc<Heartbeat>,
+}
+
+impl Source {
+    async fn run(self, letters: mpsc::Receiver<SourceMail>) {
+        let (lease_told, is_leased) = watch::channel(false);
+        let config = &self.context.config;
+        let names = Names {
+            stream: config.stream.clone(),
+            group: format!("{}-{}", config.live.group_prefix, config.instance_id),
+            consumer: config.instance_id.clone(),
+        };
+        let health = self.health.clone();
+        let trouble = move |words| health.lease(words);
+        let lease = lease::keep(self.context.clone(), self.server.clone(), lease_told, trouble);
+        let lease = tokio::spawn(lease);
+        let policy = policy::watch(self.context.clone(), self.server.clone(), self.health.clone());
+        let policy = tokio::spawn(policy);
+        let collector = tokio::spawn(collect(
+            self.context.clone(),
+            self.server.clone(),
+            names.group.clone(),
+            is_leased.clone(),
+        ));
+        let parts = reading::Parts {
+            server: self.server.clone(),
+            names: names.clone(),
+            numbers: self.numbers.clone(),
+            health: self.health.clone(),
+            is_leased: is_leased.clone(),
+        };
+        if let Err(stop) = self.serve(Reading::new(&self.context, parts), letters).await {
+            self.context.shutdown.fail(stop);
+        }
+        policy.abort();
+        collector.abort();
+        self.context.shutdown.reached(Stage::Farewell).await;
+        if *is_leased.borrow() {
+            let within = Duration::from_millis(DESTROY_MS_MAX);
+            let destroyed = timeout(within, group::destroy(&self.server, &names)).await;
+            if !matches!(destroyed, Ok(Ok(()))) {
+                let words = "the own group could not be taken away; another instance will do it";
+                self.context.log.warn(words, &[("group", &names.group)]);
+            }
+        }
+        // It ends by itself, with a deadline of its own; a panic in it has been printed.
+        drop(lease.await);
+    }
+
+    /// Reads and hands over until the process leaves.
+    async fn serve(
+        &self,
+        mut reading: Reading,
+        mut letters: mpsc::Receiver<SourceMail>,
+    ) -> Result<(), Stop> {
+        let mut intake = Intake::new(
+            &self.context,
+            Outbox {
+                shards: self.shards.clone(),
+                shutdown: self.context.shutdown.clone(),
+                heartbeat: self.heartbeat.clone(),
+                numbers: self.numbers.clone(),
+            },
+        );
+        let mut leaving = pin!(self.context.shutdown.reached(Stage::Leaving));
+        let mut tick = interval(Duration::from_millis(TICK_MS));
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let read = {
+                let mut next = pin!(reading.next(intake.is_catching_up()));
+                loop {
+                    tokio::select! {
+                        biased;
+                        () = &mut leaving => return intake.catch_up().await,
+                        _ = tick.tick() => {
+                            self.heartbeat.beat();
+                            self.health.tick();
+                            intake.tick().await?;
+                        }
+                        Some(letter) = letters.recv() => intake.handle(letter).await?,
+                        read = &mut next => break read?,
+                    }
+                }
+            };
+            self.heartbeat.beat();
+            let taken =
+                reading.entries().and_then(|entries| intake.take(entries, read.redis_now_ms));
+            match taken {
+                Ok(last) => {
+                    reading.accept(last);
+                    intake.pass_on(last, read.is_full, read.redis_now_ms).await?;
+                }
+                Err(malformed) => reading.refuse(malformed),
+            }
+        }
+    }
+}
+
+/// Takes away what dead instances have left, from time to time, once the own name is ours.
+async fn collect(
+    context: Context,
+    server: Server,
+    own_group: String,
+    mut is_leased: watch::Receiver<bool>,
+) {
+    let config = &context.config;
+    let prefix = &config.live.group_prefix;
+    let mut collector = Collector::new(&config.stream, prefix, &own_group, IDLE_MS_MAX);
+    if is_leased.wait_for(|&is_leased| is_leased).await.is_err() {
+        return;
+    }
+    while context.shutdown.stage() < Stage::Farewell {
+        let collected = match Control::new(&server) {
+            Ok(mut control) => collector.collect(&mut control).await,
+            Err(failure) => Err(failure),
+        };
+        match collected {
+            Ok(groups) => {
+                for group in groups {
+                    context.log.info(
+                        "the group of an instance that is gone was taken away",
+                        &[("group", &group)],
+                    );
+                }
+            }
+            Err(failure) => context.log.info(
+                "groups of instances that are gone could not be looked for; tried again later",
+                &[("reason", &failure.words)],
+            ),
+        }
+        sleep(Duration::from_millis(COLLECT_MS)).await;
+    }
 }

@@ -1,12 +1,40 @@
 //! The listener for viewers: from an accepted connection to a shard's viewer, or a refusal.
+//!
+//! Each connection is a task until it is a viewer; then a shard has its socket and nothing of it is
+//! left here. Cheap checks come first and Directus last, so that who has no business here costs
+//! nothing. Whatever is answered, the connection closes, and the answer arrives.
 
-use std::net::TcpListener;
+mod meter;
+mod origin;
+mod request;
+mod stages;
+
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::net::sockopt;
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+pub use self::meter::{Meter, Outcome};
 
 use super::access::Access;
 use super::admission::Admission;
 use super::mailbox::Address;
 use crate::context::Context;
+use crate::shutdown::Stage;
+use crate::status::{Component, State};
+
+/// Room for what a peer sends before it is a viewer: the kernel holds it back beyond that.
+const RECEIVE_BYTES: usize = 16 * 1024;
+
+/// The pause after the system has refused a connection for want of something, so that it can recover.
+const PAUSE_MS: u64 = 100;
+
+/// How long connections that are not viewers yet may take when the process leaves.
+const LEAVING_MS: u64 = 1_000;
 
 /// What the listener works with.
 #[derive(Clone, Debug)]
@@ -19,7 +47,91 @@ pub struct Door {
     pub admission: Arc<Admission>,
     /// Where viewers go.
     pub shards: Arc<[Address]>,
+    /// What became of connections.
+    pub meter: Arc<Meter>,
 }
 
-/// Accepts connections until the process leaves.
-pub async fn run(_listener: TcpListener, _door: Door) {}
+/// Accepts connections as soon as `opening` is over and until the process leaves. Before that they
+/// wait in the kernel.
+pub async fn run(listener: TcpListener, door: Door, opening: impl Future<Output = ()>) {
+    let component = door.context.status.component("listener", true);
+    opening.await;
+    let door = Arc::new(door);
+    let mut connections = JoinSet::new();
+    match prepared(listener, door.context.config.live.in_flight_bytes_max) {
+        Ok(listener) => {
+            component.is_working("Viewers are let in.");
+            accept(&listener, &door, &component, &mut connections).await;
+        }
+        Err(error) => {
+            let reason = format!("The listener for viewers cannot be used: {error}.");
+            component.set(State::Failed, &reason, "Nobody can connect.", "Start pitwall again.");
+            door.context.shutdown.reached(Stage::Leaving).await;
+        }
+    }
+    // The listener is closed by now. Who is half way in gets a moment to be told what happens.
+    let all = async { while connections.join_next().await.is_some() {} };
+    timeout(Duration::from_millis(LEAVING_MS), all).await.ok();
+}
+
+/// Sockets inherit what the listener has, which saves two calls for each.
+fn prepared(listener: TcpListener, send_bytes: usize) -> std::io::Result<tokio::net::TcpListener> {
+    listener.set_nonblocking(true)?;
+    // The kernel doubles it to make room for its bookkeeping.
+    sockopt::set_socket_send_buffer_size(&listener, send_bytes)?;
+    sockopt::set_socket_recv_buffer_size(&listener, RECEIVE_BYTES)?;
+    tokio::net::TcpListener::from_std(listener)
+}
+
+async fn accept(
+    listener: &tokio::net::TcpListener,
+    door: &Arc<Door>,
+    component: &Arc<Component>,
+    connections: &mut JoinSet<()>,
+) {
+    let leaving = door.context.shutdown.reached(Stage::Leaving);
+    tokio::pin!(leaving);
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, peer)) => admit(stream, peer, door, component, connections),
+                Err(error) => refused_by_system(&error, component).await,
+            },
+            // One that has panicked has closed its connection, and nobody else's.
+            Some(_) = connections.join_next() => {}
+            () = &mut leaving => return,
+        }
+    }
+}
+
+fn admit(
+    stream: TcpStream,
+    peer: SocketAddr,
+    door: &Arc<Door>,
+    component: &Component,
+    connections: &mut JoinSet<()>,
+) {
+    if component.report().state != State::Working {
+        component.is_working("Viewers are let in.");
+    }
+    match door.admission.enter(peer.ip().to_canonical()) {
+        // Dropping the stream closes it: an answer would cost what there is too little of.
+        Err(_) => door.meter.count(Outcome::Shed),
+        Ok(permit) => {
+            connections.spawn(stages::conduct(stream, peer, permit, door.clone()));
+        }
+    }
+}
+
+async fn refused_by_system(error: &std::io::Error, component: &Component) {
+    use std::io::ErrorKind;
+    // The peer had gone before it was accepted.
+    if matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset) {
+        return;
+    }
+    let reason = format!("The system refuses new connections: {error}.");
+    let effect = "Who is connected is not touched; newcomers wait.";
+    let remedy = "Raise the limit on open files (LimitNOFILE), or lower LIVE_VIEWERS_MAX.";
+    component.set(State::Impaired, &reason, effect, remedy);
+    sleep(Duration::from_millis(PAUSE_MS)).await;
+}

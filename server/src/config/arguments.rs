@@ -1,0 +1,67 @@
+//! The settings as flags of the command line.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Arg, ArgMatches, Command, value_parser};
+
+use super::settings::{self, SECTIONS};
+use super::sources::{FILE_VARIABLE, Sources};
+
+/// The flag that names a file with settings.
+const FILE_FLAG: &str = "config";
+
+/// Adds a flag for every setting, and one for a file that holds settings.
+#[must_use]
+pub fn with_settings(command: Command) -> Command {
+    let file = Arg::new(FILE_FLAG)
+        .long(FILE_FLAG)
+        .value_name("FILE")
+        .value_parser(value_parser!(PathBuf))
+        .help(format!("A file with lines NAME=VALUE; {FILE_VARIABLE} names one, too"));
+    let mut command = command.arg(file).after_help(
+        "Every flag is a variable of the environment as well: --live-ws-port is LIVE_WS_PORT. A \
+         flag goes before the environment, that before the file, that before the default.",
+    );
+    for section in SECTIONS {
+        for setting in section.settings {
+            let default = match setting.default {
+                "" => String::new(),
+                default => format!(" [default: {default}]"),
+            };
+            let help = format!("{}{default}", setting.meaning);
+            command = command.arg(flag(setting.name, help).help_heading(section.title));
+            if let Some(variable) = setting.file_variable() {
+                let help = format!("A file that holds {}.", setting.name);
+                command = command.arg(flag(&variable, help).help_heading(section.title));
+            }
+        }
+    }
+    command
+}
+
+/// What the command line and the environment of this process say.
+#[must_use]
+pub fn sources(matches: &ArgMatches) -> Sources {
+    let files = settings::all().filter_map(settings::Setting::file_variable);
+    let names = settings::all().map(|setting| setting.name.to_owned()).chain(files);
+    let flags = names.filter_map(|name| {
+        let text = matches.get_one::<OsString>(&name)?.clone();
+        Some((name, text))
+    });
+    Sources {
+        flags: flags.collect(),
+        environment: std::env::vars_os().collect(),
+        file: matches.get_one::<PathBuf>(FILE_FLAG).cloned(),
+    }
+}
+
+/// Its value is judged where all values are, so that all mistakes are told at once.
+fn flag(variable: &str, help: String) -> Arg {
+    Arg::new(variable.to_owned())
+        .long(settings::flag(variable))
+        .value_name("VALUE")
+        .value_parser(value_parser!(OsString))
+        .allow_hyphen_values(true)
+        .help(help)
+}

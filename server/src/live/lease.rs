@@ -1,0 +1,184 @@
+//! The lease on the name of this instance: two processes of one name would split one group, and each
+//! would show its viewers half of the positions.
+//!
+//! It is a key in Redis with a random token that runs out unless it is renewed. Whoever finds it
+//! renewed by another is the second of its name and stops. That Redis is away is no reason to stop:
+//! then nobody can read.
+
+use std::hash::{BuildHasher, RandomState};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::context::Context;
+use crate::error::Stop;
+use crate::shutdown::Stage;
+use crate::stream::{Control, Failure, Server};
+
+/// How long the lease lasts without being renewed.
+pub const LEASE_MS: u64 = 15_000;
+
+/// How often it is renewed: two renewals may fail.
+pub const RENEW_MS: u64 = 5_000;
+
+/// How often a lease that another holds, or Redis when it could not be asked, is looked at again.
+const LOOK_MS: u64 = 500;
+
+/// How long giving the lease back may take.
+const RELEASE_MS_MAX: u64 = 2_000;
+
+/// Renews the lease if it is ours, and takes it if it is nobody's: a Redis that has lost its memory
+/// has lost the lease, too.
+const RENEW: &str = "\
+local held = redis.call('GET', KEYS[1])
+if held and held ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 1";
+
+/// Gives the lease back if it is ours.
+const RELEASE: &str = "\
+if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
+return 0";
+
+/// The key of an instance's lease.
+#[must_use]
+pub fn key(instance_id: &str) -> String {
+    format!("pitwall:instance:{instance_id}")
+}
+
+/// Takes the lease, says so, keeps it until the farewell, and gives it back.
+///
+/// `trouble` is told in words why the lease is not held, and nothing when it is.
+pub async fn keep(
+    context: Context,
+    server: Server,
+    is_held: watch::Sender<bool>,
+    trouble: impl Fn(Option<String>),
+) {
+    let control = match Control::new(&server) {
+        Ok(control) => control,
+        Err(failure) => return context.shutdown.fail(Stop::Config(failure.words)),
+    };
+    let key = key(&context.config.instance_id);
+    let mut lease = Lease { control, key, token: token(), seen: None };
+    let kept = tokio::select! {
+        biased;
+        () = context.shutdown.reached(Stage::Farewell) => Ok(()),
+        stop = lease.hold(&is_held, &trouble) => Err(stop),
+    };
+    match kept {
+        Ok(()) if *is_held.borrow() => {
+            let within = Duration::from_millis(RELEASE_MS_MAX);
+            let released = timeout(within, lease.release()).await;
+            if !matches!(released, Ok(Ok(()))) {
+                let words = "the lease could not be given back and will run out by itself";
+                context.log.warn(words, &[("key", &lease.key)]);
+            }
+        }
+        Ok(()) => {}
+        Err(stop) => {
+            is_held.send_replace(false);
+            context.shutdown.fail(stop);
+        }
+    }
+}
+
+struct Lease {
+    control: Control,
+    key: String,
+    token: String,
+    /// The other holder's token, and when its lease runs out.
+    seen: Option<(String, Instant)>,
+}
+
+impl Lease {
+    /// Takes and renews, for ever; ends with a reason to stop.
+    async fn hold(
+        &mut self,
+        is_held: &watch::Sender<bool>,
+        trouble: &impl Fn(Option<String>),
+    ) -> Stop {
+        loop {
+            let step = if *is_held.borrow() { self.renew().await } else { self.take().await };
+            let pause_ms = match step {
+                Ok(true) => {
+                    self.seen = None;
+                    is_held.send_replace(true);
+                    trouble(None);
+                    RENEW_MS
+                }
+                Ok(false) if *is_held.borrow() => return self.taken("has taken it over"),
+                Ok(false) => match self.look().await {
+                    Ok(true) => return self.taken("is running"),
+                    Ok(false) => {
+                        trouble(Some(format!(
+                            "{} is still leased, perhaps to an earlier life of this process that \
+                             ended without giving it back; it runs out within {} s.",
+                            self.key,
+                            LEASE_MS / 1000
+                        )));
+                        LOOK_MS
+                    }
+                    Err(failure) => told(trouble, &failure),
+                },
+                // A held lease that cannot be renewed is still held, as far as anybody knows.
+                Err(_) if *is_held.borrow() => LOOK_MS,
+                Err(failure) => told(trouble, &failure),
+            };
+            sleep(Duration::from_millis(pause_ms)).await;
+        }
+    }
+
+    async fn take(&mut self) -> Result<bool, Failure> {
+        let mut command = redis::cmd("SET");
+        command.arg(&self.key).arg(&self.token).arg("NX").arg("PX").arg(LEASE_MS);
+        let answer: Option<String> = self.control.call(&command).await?;
+        Ok(answer.is_some())
+    }
+
+    async fn renew(&mut self) -> Result<bool, Failure> {
+        let lease_ms = LEASE_MS.to_string();
+        self.control.script(RENEW, &[&self.key], &[&self.token, &lease_ms]).await
+    }
+
+    async fn release(&mut self) -> Result<(), Failure> {
+        self.control.script::<redis::Value>(RELEASE, &[&self.key], &[&self.token]).await.map(drop)
+    }
+
+    /// True when somebody else is alive behind the lease: it was renewed, or will not run out.
+    async fn look(&mut self) -> Result<bool, Failure> {
+        let before = Instant::now();
+        let held: Option<String> = self.control.call(redis::cmd("GET").arg(&self.key)).await?;
+        let left_ms: i64 = self.control.call(redis::cmd("PTTL").arg(&self.key)).await?;
+        // Gone meanwhile: the next step takes it. Without an end it is nobody's lease of ours.
+        let Some(held) = held.filter(|_| left_ms != -2) else { return Ok(false) };
+        let Ok(left_ms) = u64::try_from(left_ms) else { return Ok(true) };
+        // A lease's end stands still. Its token may have been ours, when an answer was lost.
+        let ends = before + Duration::from_millis(left_ms);
+        let (token, first_ends) = self.seen.get_or_insert_with(|| (held.clone(), ends));
+        let is_renewed = ends > *first_ends + Duration::from_millis(LOOK_MS);
+        Ok(*token != held || is_renewed)
+    }
+
+    fn taken(&self, what: &str) -> Stop {
+        Stop::Config(format!(
+            "INSTANCE_ID: another process of this name {what}, as {} in Redis shows. Two of one \
+             name would each show half of the positions. Give each process an INSTANCE_ID of its \
+             own, or end the other one.",
+            self.key
+        ))
+    }
+}
+
+/// Says why the lease cannot be asked for, and when to try again.
+fn told(trouble: &impl Fn(Option<String>), failure: &Failure) -> u64 {
+    trouble(Some(format!("The lease on this instance's name cannot be had. {}", failure.words)));
+    LOOK_MS
+}
+
+/// 128 bits that no other process has drawn.
+fn token() -> String {
+    let draw = || RandomState::new().hash_one(std::process::id());
+    format!("{:016x}{:016x}", draw(), draw())
+}

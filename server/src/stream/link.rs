@@ -1,0 +1,123 @@
+//! One connection over which entries are read: a command out, its reply in, each with a deadline.
+//!
+//! It connects, logs in and asks for Redis's clock; what a failure means is the caller's. After one
+//! that is not Redis's own answer the link must be dropped: a late reply may still arrive on it.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::cursor::Cursor;
+use super::failure::Failure;
+use super::reply::{Malformed, ReplyReader};
+use super::server::Server;
+
+/// How long connecting and logging in may take together: three round trips on the worst of links.
+const OPEN_MS_MAX: u64 = 5_000;
+
+/// One connection to Redis.
+#[derive(Debug)]
+pub struct Link {
+    socket: TcpStream,
+    reader: ReplyReader,
+}
+
+impl Link {
+    /// Connects, logs in and says who is connected.
+    ///
+    /// # Errors
+    /// When that cannot be done.
+    pub async fn open(server: &Server, client_name: &str) -> Result<Self, Failure> {
+        let open = async {
+            let socket = TcpStream::connect((&*server.host, server.port)).await?;
+            socket.set_nodelay(true)?;
+            let mut link = Self { socket, reader: ReplyReader::new() };
+            link.log_in(server, client_name).await?;
+            Ok(link)
+        };
+        let opened = timeout(Duration::from_millis(OPEN_MS_MAX), open).await;
+        opened.unwrap_or_else(|_| Err(Failure::timeout("let us connect", OPEN_MS_MAX)))
+    }
+
+    async fn log_in(&mut self, server: &Server, client_name: &str) -> Result<(), Failure> {
+        let within = Duration::from_millis(OPEN_MS_MAX);
+        if let Some(password) = &server.password {
+            let mut command = redis::cmd("AUTH");
+            if let Some(username) = &server.username {
+                command.arg(username);
+            }
+            command.arg(password.expose());
+            self.call(&command.get_packed_command(), within).await.map_err(Failure::held)?;
+        }
+        if server.database != 0 {
+            let command = redis::cmd("SELECT").arg(server.database).get_packed_command();
+            self.call(&command, within).await.map_err(Failure::held)?;
+        }
+        let command = redis::cmd("CLIENT").arg("SETNAME").arg(client_name).get_packed_command();
+        match self.call(&command, within).await {
+            // The name only helps whoever looks at Redis's list of clients.
+            Err(failure) if failure.class != super::Class::Cut => Ok(()),
+            result => result.map(drop),
+        }
+    }
+
+    /// Sends a command and waits for its reply.
+    ///
+    /// # Errors
+    /// When Redis refuses it, does not answer in time, or answers without sense.
+    pub async fn call(&mut self, command: &[u8], within: Duration) -> Result<Cursor<'_>, Failure> {
+        let deadline = Instant::now() + within;
+        self.reader.consume();
+        let called = timeout_at(deadline, async {
+            self.socket.write_all(command).await?;
+            while !self.reader.measure()? {
+                if self.socket.read_buf(self.reader.room()).await? == 0 {
+                    return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into());
+                }
+            }
+            Ok(())
+        });
+        let within_ms = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
+        called.await.unwrap_or_else(|_| Err(Failure::timeout("answer", within_ms)))?;
+        let reply = self.reader.reply();
+        reply.error().map_or(Ok(reply), |text| Err(Failure::refused(text)))
+    }
+
+    /// The reply to the last call, once more.
+    ///
+    /// # Panics
+    /// When the last call brought none.
+    #[must_use]
+    pub fn reply(&self) -> Cursor<'_> {
+        self.reader.reply()
+    }
+
+    /// What has arrived of a reply that was too long.
+    #[must_use]
+    pub fn fragment(&self) -> Cursor<'_> {
+        self.reader.fragment()
+    }
+
+    /// How far Redis's clock is ahead of this machine's, in milliseconds.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub async fn clock_ahead_ms(&mut self, within: Duration) -> Result<i64, Failure> {
+        let command = redis::cmd("TIME").get_packed_command();
+        let mut reply = self.call(&command, within).await?;
+        let now_ms = crate::clock::wall_ms();
+        if reply.array()? != Some(2) {
+            return Err(Malformed::Unexpected.into());
+        }
+        let redis_ms = whole(reply.text()?)? * 1000 + whole(reply.text()?)? / 1000;
+        Ok(redis_ms - now_ms)
+    }
+}
+
+/// A number below 10¹³, such as seconds or microseconds, written as text.
+fn whole(text: Option<&[u8]>) -> Result<i64, Malformed> {
+    let text = text.filter(|text| text.len() < 14).and_then(|text| str::from_utf8(text).ok());
+    text.and_then(|text| text.parse().ok()).ok_or(Malformed::Unexpected)
+}

@@ -1,0 +1,59 @@
+//! Figures of the whole program, which runs as a process of its own between real servers.
+//!
+//! ```text
+//! cargo run --release --package tests --bin figures -- start     [--viewers N] [--devices N]
+//! cargo run --release --package tests --bin figures -- latency   [--viewers N] [--devices N] [--seconds N]
+//! ```
+//!
+//! `start` is the start of a race: everybody connects at once, each with a snapshot. `latency` is the
+//! race: each device reports once a second, and each frame is timed from XADD to the client. They time
+//! a machine, so they never gate a change.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+use tests::figures::{child, latency, start};
+
+#[derive(Debug, Parser)]
+#[command(name = "figures")]
+struct Arguments {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Everybody connects at once.
+    Start {
+        #[arg(long, default_value_t = 10_000)]
+        viewers: usize,
+        #[arg(long, default_value_t = 500)]
+        devices: u64,
+    },
+    /// From XADD to the client.
+    Latency {
+        #[arg(long, default_value_t = 100)]
+        viewers: usize,
+        #[arg(long, default_value_t = 500)]
+        devices: u64,
+        #[arg(long, default_value_t = 30)]
+        seconds: u64,
+    },
+    /// The program under measure; started by the others.
+    #[command(hide = true)]
+    Serve { redis_url: String, postgres_url: String, directus_port: u16 },
+}
+
+fn main() -> ExitCode {
+    match Arguments::parse().what {
+        What::Start { viewers, devices } => start::run(viewers, devices),
+        What::Latency { viewers, devices, seconds } => {
+            latency::run(viewers, devices, Duration::from_secs(seconds));
+        }
+        What::Serve { redis_url, postgres_url, directus_port } => {
+            child::serve(&redis_url, &postgres_url, directus_port);
+        }
+    }
+    ExitCode::SUCCESS
+}
