@@ -24,6 +24,4 @@ pub mod directus;
 
 pub mod access;
 
-mod directus;
-
 pub mod upgrade;
