@@ -6,6 +6,8 @@
 
 mod error;
 mod session;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::hash::{BuildHasher as _, RandomState};

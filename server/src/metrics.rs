@@ -142,6 +142,12 @@ impl Page {
         self.sample(name, "", value);
     }
 
+    /// A counter of time without labels, shown in seconds.
+    pub fn counter_of_seconds(&mut self, name: &str, help: &str, microseconds: u64) {
+        self.head(name, help, "counter");
+        self.sample(name, "", seconds(microseconds));
+    }
+
     /// A counter with one label, a value for each.
     pub fn counters(&mut self, name: &str, help: &str, label: &str, values: &[(&str, u64)]) {
         self.head(name, help, "counter");

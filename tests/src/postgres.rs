@@ -27,9 +27,12 @@ const USER: &str = "pitwall";
 #[derive(Debug)]
 pub struct Postgres {
     // Dropped in this order: the server ends before its directory goes.
-    program: Program,
+    program: Option<Program>,
     directory: Directory,
     port: u16,
+    account: Account,
+    binary: PathBuf,
+    settings: Vec<String>,
 }
 
 impl Postgres {
@@ -52,18 +55,40 @@ impl Postgres {
             account.own(&directory)?;
             let data = directory.path().join("data");
             run(account.command("cp").arg("-R").arg(&template).arg(&data))?;
-            let log = directory.path().join("log");
-            let mut command = account.command(&binary);
-            command.arg("-D").arg(&data).args(["-p", &port.to_string()]);
-            command.args(["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]);
-            for (name, value) in settings {
-                command.args(["-c", &format!("{name}={value}")]);
-            }
-            let is_ready = |process| is_ready(&data, process);
-            // QUIT is PostgreSQL's immediate shutdown: its own children end too.
-            let program = Program::start("postgres", &mut command, &log, "QUIT", is_ready)?;
-            Ok(Self { program, directory, port })
+            let settings = settings.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            let binary = binary.clone();
+            let mut postgres = Self { program: None, directory, port, account, binary, settings };
+            postgres.try_start_again()?;
+            Ok(postgres)
         })
+    }
+
+    /// Ends the server at once, as a crash does; its cluster stays.
+    pub fn stop(&mut self) {
+        self.program = None;
+    }
+
+    /// Starts the stopped server again, on the same port and the same cluster.
+    ///
+    /// # Panics
+    /// When it cannot be started, with the sentence of [`StartError`].
+    pub fn start_again(&mut self) {
+        self.try_start_again().unwrap_or_else(|error| panic!("{error}"));
+    }
+
+    fn try_start_again(&mut self) -> Result<(), StartError> {
+        let data = self.directory.path().join("data");
+        let mut command = self.account.command(&self.binary);
+        command.arg("-D").arg(&data).args(["-p", &self.port.to_string()]);
+        command.args(["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]);
+        for setting in &self.settings {
+            command.args(["-c", setting]);
+        }
+        let log = self.directory.path().join("log");
+        let is_ready = |process| is_ready(&data, process);
+        // QUIT is PostgreSQL's immediate shutdown: its own children end too.
+        self.program = Some(Program::start("postgres", &mut command, &log, "QUIT", is_ready)?);
+        Ok(())
     }
 
     /// What `POSTGRES_URL` should say.
@@ -79,9 +104,12 @@ impl Postgres {
     }
 
     /// The process, for signals and for its id.
+    ///
+    /// # Panics
+    /// While the server is stopped.
     #[must_use]
     pub fn program(&self) -> &Program {
-        &self.program
+        self.program.as_ref().expect("the server is running")
     }
 
     /// Where it keeps its files; the cluster is in `data`.

@@ -128,10 +128,12 @@ mod tests {
 
     #[test]
     fn cold_slots_get_the_newest_good_fix() {
-        let mut device = Device(Fallbacks::default());
-        assert_eq!(device.judge(&[], Some(9), true), (vec![], vec![9]));
-        assert_eq!(device.judge(&[9], Some(8), true), (vec![(9, Some(8))], vec![8]));
-        assert_eq!(device.judge(&[9], None, true), (vec![(9, None)], vec![]));
+        let judge = |flagged_ms: &[i64], good_ms| {
+            Device(Fallbacks::default()).judge(flagged_ms, good_ms, true)
+        };
+        assert_eq!(judge(&[], Some(9)), (vec![], vec![9]));
+        assert_eq!(judge(&[9], Some(8)), (vec![(9, Some(8))], vec![8]));
+        assert_eq!(judge(&[9], None), (vec![(9, None)], vec![]));
     }
 
     #[test]
