@@ -5,6 +5,7 @@
 
 pub mod client;
 pub mod directory;
+pub mod directus;
 pub mod entries;
 pub mod figures;
 pub mod fuzz;
