@@ -17,7 +17,9 @@ fn f1_after_a_kill_with_everything_on_disk_no_entry_is_missed() {
         redis.kill_and_restart(&durable);
         let mut connection = redis.connect();
         rig.until("loaded", |_| {
-            format!("{:?}", ask(&mut connection, "INFO persistence")).contains("loading:0")
+            let info: String =
+                redis::cmd("INFO").arg("persistence").query(&mut connection).unwrap();
+            info.lines().any(|line| line == "loading:0")
         });
         add(&mut redis.connect(), &fixes(round * 100 + 60, 40));
         rig.until_seen_at_least(&fixes(0, (round + 1) * 100));
@@ -67,7 +69,7 @@ fn f9_a_server_that_is_loading_is_waited_for() {
 
 #[test]
 fn f10_a_failover_that_loses_the_tail_hides_nothing_that_is_added_afterwards() {
-    let primary = Redis::start();
+    let primary = Redis::try_start(&["--repl-diskless-sync-delay", "0"]).unwrap();
     let port = primary.port().to_string();
     let replica = Redis::try_start(&["--replicaof", "127.0.0.1", &port]).unwrap();
     let (mut old, mut new) = (primary.connect(), replica.connect());

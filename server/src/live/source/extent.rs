@@ -1,7 +1,8 @@
 //! How much a stream is known to have held: by it, one that was deleted and begun anew is recognized.
 //!
-//! Ids alone do not tell: a stream flushed and filled again within a millisecond counts through the
-//! same ids. How many entries were ever added does, where Redis says so (version 7).
+//! Ids alone do not always tell: the clock of a new primary may be behind, so that its entries count
+//! through ids that were seen before the failover. How many entries were ever added tells it, where
+//! Redis says so (version 7), until more have been added than ever were before.
 
 use engine::rows::EntryId;
 
