@@ -5,6 +5,7 @@
 
 pub mod client;
 pub mod directory;
+pub mod directus;
 pub mod entries;
 pub mod figures;
 pub mod fuzz;
@@ -12,6 +13,7 @@ pub mod live;
 pub mod platform;
 pub mod postgres;
 pub mod program;
+pub mod proxy;
 pub mod redis;
 pub mod sample;
 pub mod scene;

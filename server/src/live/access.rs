@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::viewer::Decision;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -52,6 +52,9 @@ const DECISION_QUESTIONS_MAX: usize = 16_384;
 /// Questions of shards that are being answered, of some 500 B each. What is over is undecided.
 const ANSWERS_MAX: usize = 32_768;
 
+/// Questions that PostgreSQL is asked at once; it answers one after the other anyway.
+const MEMBER_QUERIES_MAX: usize = 32;
+
 /// How often what is known is told and what is old is dropped.
 const TICK_MS: u64 = 1_000;
 
@@ -75,6 +78,7 @@ pub struct Access {
     context: Context,
     directus: Directus,
     database: Arc<Database>,
+    member_queries: Semaphore,
     component: Arc<Component>,
     identities: Arc<Memory<[u8; 32], Identity>>,
     decisions: Arc<Memory<EventKey, Decision>>,
@@ -91,6 +95,7 @@ impl Access {
             context: context.clone(),
             directus: Directus::new(&context.config.directus, calls_max),
             database: Database::new(context, "access"),
+            member_queries: Semaphore::new(MEMBER_QUERIES_MAX),
             component: context.status.component("directus", false),
             identities: Memory::new(IDENTITIES_MAX, IDENTITY_QUESTIONS_MAX),
             decisions: Memory::new(DECISIONS_MAX, DECISION_QUESTIONS_MAX),

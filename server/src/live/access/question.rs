@@ -143,6 +143,7 @@ impl Access {
     async fn is_member(&self, session: &Session, event: EventId) -> Decision {
         let Some(user) = Uuid::parse(&session.user_id) else { return Decision::Forbidden };
         let (event, user) = (event.to_string(), user.to_string());
+        let _turn = self.member_queries.acquire().await.expect("never closed");
         match self.database.query(IS_MEMBER, &[&event, &user]).await {
             Ok(rows) => match rows.first().and_then(|row| row.try_get(0).ok()) {
                 Some(true) => Decision::Allowed,
