@@ -160,11 +160,13 @@ fn d5_more_registrations_than_slots_are_refused_and_the_roster_stays() {
         database.add_race(1, 7, &[]).await;
         let mut scene = Scene::start(&database.postgres);
         scene.until("it is heard", |scene| scene.events_of(&imei(7)) == [uuid(1)]).await;
+        for key in ["entry_id_fkey", "device_id_fkey", "pkey"] {
+            let drop = format!("ALTER TABLE entry_devices DROP CONSTRAINT entry_devices_{key}");
+            database.execute(&drop).await;
+        }
         database
             .execute(
-                "ALTER TABLE entry_devices DROP CONSTRAINT entry_devices_entry_id_fkey;
-                 ALTER TABLE entry_devices DROP CONSTRAINT entry_devices_device_id_fkey;
-                 INSERT INTO entry_devices (entry_id, device_id)
+                "INSERT INTO entry_devices (entry_id, device_id)
                  SELECT entry_id, device_id FROM entry_devices, generate_series(1, 262144)",
             )
             .await;
