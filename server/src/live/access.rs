@@ -178,6 +178,6 @@ impl Access {
         heartbeat.beat();
         self.identities.sweep();
         self.decisions.sweep();
-        self.directus.report_to(&self.component);
+        self.directus.report_to(&self.component, self.context.config.live.access.authority);
     }
 }

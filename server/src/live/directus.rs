@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 use super::session::Cookie;
 use crate::clock::microseconds;
-use crate::config::DirectusConfig;
+use crate::config::{Authority, DirectusConfig};
 use crate::metrics::{Counter, Histogram};
 use crate::status::{Component, State};
 use connection::{Answer, CallError, Connection, Idle};
@@ -26,7 +26,7 @@ use verdict::Who;
 
 mod connection;
 pub(crate) mod queue;
-pub(crate) mod verdict;
+pub mod verdict;
 
 /// Asks Directus.
 #[derive(Debug)]
@@ -139,9 +139,15 @@ impl Directus {
         decision
     }
 
-    /// Tells `component` what is known. Called once a second, so that a Directus that answers every
+    /// Tells `component` what is known; `authority` decides what it means. Called once a second, so that a Directus that answers every
     /// other call does not fill the log.
-    pub(crate) fn report_to(&self, component: &Component) {
+    pub(crate) fn report_to(&self, component: &Component, authority: Authority) {
+        let effect = match authority {
+            Authority::Directus => {
+                "Nobody new can log in and no event can be opened; who is connected is not touched."
+            }
+            Authority::Membership => "Nobody new can log in; who is connected is not touched.",
+        };
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         match &*last {
             Last::Unasked => {
@@ -151,7 +157,7 @@ impl Directus {
             Last::Failed(reason) => component.set(
                 State::Impaired,
                 &format!("Directus cannot be asked. {reason}"),
-                "Nobody new can log in; who is connected is not touched.",
+                effect,
                 "See whether Directus runs and whether DIRECTUS_BASE_URL leads to it.",
             ),
         }

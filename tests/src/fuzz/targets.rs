@@ -2,6 +2,7 @@
 
 mod decode;
 mod devices;
+mod directus;
 mod viewers;
 
 use engine::id::{EVENT_ID_TEXT_BYTES, EventId};
@@ -60,6 +61,13 @@ pub const TARGETS: &[Target] = &[
         dictionary: devices::DICTIONARY,
         input_bytes_max: 2_048,
         run: devices::data,
+    },
+    Target {
+        name: "directus",
+        seeds: directus::seeds,
+        dictionary: directus::DICTIONARY,
+        input_bytes_max: 2_048,
+        run: directus::answer,
     },
 ];
 

@@ -36,13 +36,14 @@ const LOOK_MS: u64 = 2;
 const AGE_INTERVAL_MS: u64 = 60_000;
 
 /// For each pair, in order: has it a membership now? By the organization that the event has now, so
-/// an event that was moved takes its viewers' right with it.
+/// an event that was moved takes its viewers' right with it. One pass over the memberships serves all
+/// pairs, whether or not there is an index on them.
 const MEMBERS: &str = "\
-    SELECT EXISTS (SELECT FROM events e \
-      JOIN organization_users m ON m.organization_id = e.organization_id \
-      WHERE e.id = p.event_id AND m.user_id = p.user_id) \
+    SELECT coalesce((e.organization_id, p.user_id) \
+      IN (SELECT organization_id, user_id FROM organization_users), false) \
     FROM unnest($1::text[]::uuid[], $2::text[]::uuid[]) \
-      WITH ORDINALITY AS p(user_id, event_id, place) ORDER BY p.place";
+      WITH ORDINALITY AS p(user_id, event_id, place) \
+    LEFT JOIN events e ON e.id = p.event_id ORDER BY p.place";
 
 /// For each user, in order: are they there and active? The last column is false when no user at all
 /// can be seen: then it is not this one who is gone.

@@ -10,7 +10,7 @@ use sonic_rs::{JsonContainerTrait, JsonValueTrait};
 
 /// Longest id of a user or a role. Directus writes 36 bytes; more than this is no id, and would be
 /// kept for each viewer.
-pub(crate) const ID_BYTES_MAX: usize = 128;
+pub const ID_BYTES_MAX: usize = 128;
 
 /// Deepest nesting that is read. The parser calls itself for each level, so without a bound 64 KiB of
 /// brackets would end the process; Directus nests two levels.
@@ -18,7 +18,7 @@ const DEPTH_MAX: usize = 32;
 
 /// What `GET /users/me` says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Who {
+pub enum Who {
     /// A user.
     User {
         /// The id.
@@ -33,7 +33,8 @@ pub(crate) enum Who {
 }
 
 /// Reads the answer to `GET /users/me`.
-pub(crate) fn who(status: u16, body: &[u8]) -> Who {
+#[must_use]
+pub fn who(status: u16, body: &[u8]) -> Who {
     match status {
         200 => user(body),
         401 | 403 => Who::Nobody,
@@ -43,7 +44,8 @@ pub(crate) fn who(status: u16, body: &[u8]) -> Who {
 
 /// Reads the answer to `GET /items/events/<uuid>`. Allowed only when it is about that event, so that
 /// no login page and no mixed up answer opens an event; the reason when it is undecided.
-pub(crate) fn may(status: u16, body: &[u8], event: EventId) -> (Decision, Option<&'static str>) {
+#[must_use]
+pub fn may(status: u16, body: &[u8], event: EventId) -> (Decision, Option<&'static str>) {
     match status {
         200 => match data(body).map(|data| text(&data, "id")) {
             Ok(Some(id)) if id.as_bytes().eq_ignore_ascii_case(&event.text()) => {
