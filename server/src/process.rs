@@ -31,7 +31,16 @@ pub fn allow_descriptors(connections_max: usize) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::allow_descriptors;
+    use rustix::process::{Resource, getrlimit};
+
+    use super::{allow_descriptors, forbid_core_dumps};
+
+    #[test]
+    fn t4_no_core_dump_carries_a_cookie_away() {
+        forbid_core_dumps();
+        let limit = getrlimit(Resource::Core);
+        assert_eq!((limit.current, limit.maximum), (Some(0), Some(0)));
+    }
 
     #[test]
     fn too_few_descriptors_are_told_and_enough_are_not() {

@@ -1,7 +1,7 @@
 //! What the system and the operator say by signals.
 //!
-//! SIGTERM and SIGINT begin the orderly end, a second one ends the process at once. SIGHUP is said to
-//! be without effect, instead of killing a process whose terminal went away.
+//! SIGTERM and SIGINT begin the orderly end, a second one ends the process at once. SIGHUP is said
+//! to be without effect, instead of killing a process whose terminal went away.
 
 use std::io;
 use std::thread;

@@ -13,6 +13,7 @@ pub mod live;
 pub mod platform;
 pub mod postgres;
 pub mod program;
+pub mod proxy;
 pub mod redis;
 pub mod sample;
 pub mod scene;

@@ -109,6 +109,12 @@ impl Program {
         self.child.id()
     }
 
+    /// Ends the process without warning and waits until it is gone.
+    pub fn kill(&mut self) -> io::Result<()> {
+        self.child.kill()?;
+        self.child.wait().map(drop)
+    }
+
     /// Sends a signal by its name, such as `STOP`.
     pub fn signal(&self, name: &str) -> io::Result<()> {
         let process = self.process_id().to_string();

@@ -2,6 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ pub struct Redis {
     // Dropped in this order: the server ends before its directory goes.
     program: Program,
     directory: Directory,
+    binary: PathBuf,
     port: u16,
 }
 
@@ -42,16 +44,46 @@ impl Redis {
         let binary = find("redis-server", "redis-server", &[])?;
         on_free_port(|port| {
             let directory = Directory::new("redis")?;
-            let log = directory.path().join("log");
-            let mut command = Command::new(&binary);
-            command
-                .current_dir(directory.path())
-                .args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--save", ""])
-                .args(arguments);
-            let is_ready = |process| is_server(port, process).unwrap_or(false);
-            let program = Program::start("redis-server", &mut command, &log, "TERM", is_ready)?;
-            Ok(Self { program, directory, port })
+            let program = launch(&binary, &directory, port, arguments)?;
+            Ok(Self { program, directory, binary: binary.clone(), port })
         })
+    }
+
+    /// Kills the server without warning and starts another one in its place: on the same port, with
+    /// what it has left on disk, and with these arguments.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn kill_and_restart(&mut self, arguments: &[&str]) {
+        self.kill();
+        self.restart(arguments);
+    }
+
+    /// Kills the server without warning.
+    ///
+    /// # Panics
+    /// When it cannot be killed.
+    pub fn kill(&mut self) {
+        self.program.kill().expect("a server of our own may be killed");
+    }
+
+    /// Starts a server in the place of the one that was killed.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn restart(&mut self, arguments: &[&str]) {
+        let started = launch(&self.binary, &self.directory, self.port, arguments);
+        self.program = started.unwrap_or_else(|error| panic!("{error}"));
+    }
+
+    /// A connection to it.
+    ///
+    /// # Panics
+    /// When it does not answer.
+    #[must_use]
+    pub fn connect(&self) -> redis::Connection {
+        let client = redis::Client::open(self.url()).expect("the address of a server");
+        client.get_connection().expect("a running server answers")
     }
 
     /// What `REDIS_URL` should say.
@@ -77,6 +109,22 @@ impl Redis {
     pub fn directory(&self) -> &Directory {
         &self.directory
     }
+}
+
+fn launch(
+    binary: &Path,
+    directory: &Directory,
+    port: u16,
+    arguments: &[&str],
+) -> Result<Program, StartError> {
+    let log = directory.path().join("log");
+    let mut command = Command::new(binary);
+    command
+        .current_dir(directory.path())
+        .args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--save", ""])
+        .args(arguments);
+    let is_ready = |process| is_server(port, process).unwrap_or(false);
+    Program::start("redis-server", &mut command, &log, "TERM", is_ready)
 }
 
 /// True when the server on this port answers and is this process.

@@ -166,6 +166,15 @@ impl Scene {
         self.viewer_with(live, &[])
     }
 
+    /// Lets the first user in and waits until it is known who that is.
+    #[must_use]
+    pub fn known_viewer(&self, live: &Live) -> Client {
+        let mut viewer = self.viewer(live);
+        viewer.unsubscribe(EVENT, "known");
+        viewer.reply("unsubscribed");
+        viewer
+    }
+
     /// Lets the first user in with more header lines.
     ///
     /// # Panics
@@ -289,6 +298,13 @@ impl Scene {
     #[must_use]
     pub fn metric(&self, live: &Live, name: &str) -> Option<f64> {
         metric(live.admin, name)
+    }
+
+    /// Waits until memberships have been looked at twice more, one of them wholly after this call.
+    pub fn wait_for_revalidation(&self, live: &Live) {
+        let name = "processor_live_revalidations_total{result=\"done\"}";
+        let before = self.metric(live, name).unwrap_or(0.0);
+        self.until(name, || self.metric(live, name).is_some_and(|now| now >= before + 2.0));
     }
 
     /// Waits until a metric has reached a value.

@@ -1,5 +1,4 @@
 //! The platform's database of the tests: its tables have the types of production.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use tests::platform::{self, imei, uuid};
 use tests::postgres::{FAST, Postgres};

@@ -2,10 +2,13 @@
 //!
 //! What they hold is never repeated, and neither is their path, which is a setting's value.
 
+use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+
+use crate::secret::Secret;
 
 /// Longest file with settings: each of them set and explained takes a tenth of it.
 pub const SETTINGS_BYTES_MAX: u64 = 64 * 1024;
@@ -17,13 +20,13 @@ pub const SECRET_BYTES_MAX: u64 = 16 * 1024;
 #[derive(Debug)]
 pub struct Contents {
     /// The text.
-    pub text: String,
+    pub text: Secret,
     /// True when every user of the machine may read it.
     pub is_world_readable: bool,
 }
 
 /// One line of a file with settings.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 pub struct Line<'a> {
     /// Its number, from 1.
     pub number: usize,
@@ -31,6 +34,12 @@ pub struct Line<'a> {
     pub name: &'a str,
     /// What stands behind it, without quotes around it.
     pub value: &'a str,
+}
+
+impl fmt::Debug for Line<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {}=…", self.number, self.name)
+    }
 }
 
 /// Reads a whole file, or says what is wrong with it as the end of a sentence about the setting that
@@ -51,7 +60,7 @@ pub fn read(path: &Path, bytes_max: u64) -> Result<Contents, String> {
     }
     let text =
         String::from_utf8(bytes).map_err(|_| "names a file that is not UTF-8 text.".to_owned())?;
-    Ok(Contents { text, is_world_readable: metadata.mode() & 0o004 != 0 })
+    Ok(Contents { text: Secret::new(text), is_world_readable: metadata.mode() & 0o004 != 0 })
 }
 
 /// The lines of a file with settings that set something, or the numbers of those that are no such

@@ -42,7 +42,7 @@ pub enum Kind {
     Token,
 }
 
-/// Longest name of an instance: it is part of keys and groups in Redis, and of every line of the log.
+/// Longest name of an instance: it is part of keys and groups in Redis, and of every logged line.
 pub const INSTANCE_ID_BYTES_MAX: usize = 64;
 
 /// Longest name of a stream, or beginning of a group's.
@@ -96,7 +96,8 @@ impl Kind {
             }
             Self::Address => "an IP address, such as 0.0.0.0 or ::".to_owned(),
             Self::RedisName => format!(
-                "1 to {REDIS_NAME_BYTES_MAX} visible ASCII characters without spaces and without *, ? or quotes"
+                "1 to {REDIS_NAME_BYTES_MAX} visible ASCII characters without spaces, *, ? or \
+                 quotes"
             ),
             Self::RedisUrl => "redis://[user:password@]host[:port][/database]".to_owned(),
             Self::PostgresUrl => "postgres://user:password@host[:port]/database".to_owned(),

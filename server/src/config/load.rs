@@ -93,7 +93,7 @@ impl Reader {
     ) -> Option<T> {
         let value = self.gathered.values.iter().find(|value| value.setting.name == name);
         let value = value.expect("only settings of the table are read");
-        let (setting, text) = (value.setting, value.text.as_str());
+        let (setting, text) = (value.setting, value.text.expose());
         if text.is_empty() && setting.default.is_empty() {
             return None;
         }

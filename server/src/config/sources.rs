@@ -1,13 +1,15 @@
 //! Where settings come from: flags before the environment, that before a file, that before defaults.
 //!
-//! A setting is taken from the first place that has it. Here it is still text; what is wrong with how
-//! it was given is found here, what is wrong with its value later.
+//! A setting is taken from the first place that has it. Here it is still text; what is wrong with
+//! how it was given is found here, what is wrong with its value later.
 
 use std::ffi::{OsStr, OsString};
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::file::{self, Line};
 use super::settings::{self, Setting};
+use crate::secret::Secret;
 
 /// The variable that names a file with settings.
 pub const FILE_VARIABLE: &str = "PITWALL_CONFIG";
@@ -15,8 +17,12 @@ pub const FILE_VARIABLE: &str = "PITWALL_CONFIG";
 /// Prefixes of our variables: one that begins so and is not a setting is probably a slip.
 const PREFIXES: [&str; 3] = ["LIVE_", "DIRECTUS_", "PITWALL_"];
 
-/// What a process was given, before anything was looked at.
-#[derive(Debug, Default)]
+/// What is said of a secret on the command line.
+const SECRET_IN_SIGHT: &str = "is given by a flag, which every user of this machine can see: give \
+                               it by the environment or in a file.";
+
+/// What a process was given, before anything was looked at. Any of it may be a secret.
+#[derive(Default)]
 pub struct Sources {
     /// Flags, by the variable they stand for.
     pub flags: Vec<(String, OsString)>,
@@ -46,8 +52,8 @@ pub enum Origin {
 pub struct Value {
     /// Which setting.
     pub setting: &'static Setting,
-    /// Its text; empty when it is unset.
-    pub text: String,
+    /// Its text, which may hold a secret whatever the setting; empty when it is unset.
+    pub text: Secret,
     /// Where that comes from.
     pub origin: Origin,
 }
@@ -72,6 +78,12 @@ pub struct Gathered {
     pub warnings: Vec<Remark>,
 }
 
+impl fmt::Debug for Sources {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Sources").finish_non_exhaustive()
+    }
+}
+
 impl Gathered {
     /// Adds a mistake.
     pub fn mistake(&mut self, name: &str, words: impl Into<String>) {
@@ -90,7 +102,7 @@ impl Sources {
     pub fn gather(&self) -> Gathered {
         let mut gathered = Gathered::default();
         let text = self.file_text(&mut gathered);
-        let lines = file_lines(&text, &mut gathered);
+        let lines = file_lines(text.expose(), &mut gathered);
         let places = Places { sources: self, lines };
         gathered.values =
             settings::all().map(|setting| places.value(setting, &mut gathered)).collect();
@@ -99,17 +111,17 @@ impl Sources {
     }
 
     /// The text of the file with settings; empty when there is none.
-    fn file_text(&self, gathered: &mut Gathered) -> String {
+    fn file_text(&self, gathered: &mut Gathered) -> Secret {
         let variable = find(&self.environment, FILE_VARIABLE).filter(|path| !path.is_empty());
         let (path, name) = match (&self.file, variable) {
             (Some(path), _) => (path.as_path(), "--config"),
             (None, Some(path)) => (Path::new(path), FILE_VARIABLE),
-            (None, None) => return String::new(),
+            (None, None) => return Secret::new(""),
         };
         match file::read(path, file::SETTINGS_BYTES_MAX) {
             Ok(contents) => {
                 let has_secret = |line: &Line<'_>| is_secret(line.name) && !line.value.is_empty();
-                let lines = file::lines(&contents.text).unwrap_or_default();
+                let lines = file::lines(contents.text.expose()).unwrap_or_default();
                 if contents.is_world_readable && lines.iter().any(has_secret) {
                     gathered.warn(
                         name,
@@ -121,7 +133,7 @@ impl Sources {
             }
             Err(words) => {
                 gathered.mistake(name, words);
-                String::new()
+                Secret::new("")
             }
         }
     }
@@ -163,16 +175,13 @@ impl Places<'_> {
             }
             (Some((text, origin)), _, _) => {
                 if setting.kind.is_secret() && origin == Origin::Flag {
-                    gathered.warn(
-                        setting.name,
-                        format!("is given by a flag, which every user of this machine can see: give it by the environment or by {}_FILE.", setting.name),
-                    );
+                    gathered.warn(setting.name, SECRET_IN_SIGHT);
                 }
                 (text, origin)
             }
             (None, ..) => (setting.default.to_owned(), Origin::Default),
         };
-        Value { setting, text, origin }
+        Value { setting, text: Secret::new(text), origin }
     }
 
     /// The text of a variable in the first place that has it.
@@ -227,7 +236,7 @@ fn secret(path: &str, variable: &str, gathered: &mut Gathered) -> String {
                      away with chmod o=.",
                 );
             }
-            contents.text.trim_end_matches(['\n', '\r']).to_owned()
+            contents.text.expose().trim_end_matches(['\n', '\r']).to_owned()
         }
         Err(words) => {
             gathered.mistake(variable, words);

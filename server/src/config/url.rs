@@ -1,4 +1,4 @@
-//! The addresses of Redis, PostgreSQL and Directus: what this build can speak to, and what it cannot.
+//! The addresses of Redis, PostgreSQL and Directus: what this build can speak to, and what not.
 //!
 //! It has no TLS: such an address is refused with a sentence, not tried and failed at run time.
 //! The drivers' own parsers decide about Redis and PostgreSQL; what they complain about is not

@@ -4,6 +4,7 @@
 //! It holds what has come of the head and nothing else, at most [`HeadLimits::bytes_max`], looks at
 //! each byte once however the head is cut, and refuses as soon as it sees why.
 
+use std::fmt;
 use std::ops::Range;
 
 use super::Refusal;
@@ -18,22 +19,27 @@ pub struct HeadLimits {
 }
 
 /// Reads one head.
-#[derive(Debug)]
 pub struct HeadReader {
     limits: HeadLimits,
     bytes: Vec<u8>,
     /// Where the line begins that is being read.
     line_begin: usize,
-    lines: Vec<Range<usize>>,
+    /// Method and target, once their line is whole.
+    request: Option<(Range<usize>, Range<usize>)>,
+    headers: Vec<Header>,
+    /// Kept, so that bytes behind a broken head are never taken for another.
+    refusal: Option<Refusal>,
 }
 
-/// A whole head, and what was sent behind it.
-#[derive(Debug)]
+/// Where a header's name and its value lie.
+type Header = (Range<usize>, Range<usize>);
+
+/// A whole head, and what was sent behind it. Nothing of it is printed: it holds the cookie.
 pub struct Head {
-    bytes: Vec<u8>,
+    bytes: Box<[u8]>,
     method: Range<usize>,
     target: Range<usize>,
-    headers: Vec<(Range<usize>, Range<usize>)>,
+    headers: Box<[Header]>,
     /// Bytes behind the head.
     pub rest: Vec<u8>,
 }
@@ -46,11 +52,32 @@ impl HeadReader {
     /// A reader of which nothing has been read.
     #[must_use]
     pub const fn new(limits: HeadLimits) -> Self {
-        Self { limits, bytes: Vec::new(), line_begin: 0, lines: Vec::new() }
+        Self {
+            limits,
+            bytes: Vec::new(),
+            line_begin: 0,
+            request: None,
+            headers: Vec::new(),
+            refusal: None,
+        }
     }
 
-    /// Takes bytes in; gives the head when it is whole.
+    /// Takes bytes in; gives the head when it is whole. After a head the reader is as new, after a
+    /// refusal it stays with it.
     pub fn handle_input(&mut self, input: &[u8]) -> Result<Option<Head>, Refusal> {
+        let consumed = match self.refusal {
+            Some(refusal) => Err(refusal),
+            None => self.consume(input),
+        };
+        if let Err(refusal) = consumed {
+            *self = Self::new(self.limits);
+            self.refusal = Some(refusal);
+        }
+        Ok(consumed?.map(|count| self.finish(&input[count..])))
+    }
+
+    /// How many bytes belong to the head, if it is whole with them.
+    fn consume(&mut self, input: &[u8]) -> Result<Option<usize>, Refusal> {
         for (at, &byte) in input.iter().enumerate() {
             if self.bytes.len() >= self.limits.bytes_max {
                 return Err(TOO_LARGE);
@@ -61,7 +88,7 @@ impl HeadReader {
             }
             self.bytes.push(byte);
             if byte == b'\n' && self.end_line()? {
-                return self.parse(&input[at + 1..]).map(Some);
+                return Ok(Some(at + 1));
             }
         }
         Ok(None)
@@ -71,24 +98,32 @@ impl HeadReader {
     fn end_line(&mut self) -> Result<bool, Refusal> {
         let line = self.line_begin..self.bytes.len() - 2;
         self.line_begin = self.bytes.len();
-        if line.is_empty() {
-            // One before the request line has no meaning that all readers share.
-            return if self.lines.is_empty() { Err(MALFORMED) } else { Ok(true) };
+        if self.request.is_none() {
+            // An empty line here has no meaning that all readers share.
+            self.request = Some(request_line(&self.bytes, line)?);
+            return Ok(false);
         }
-        if self.lines.len() > self.limits.headers_max {
+        if line.is_empty() {
+            return Ok(true);
+        }
+        if self.headers.len() >= self.limits.headers_max {
             return Err(TOO_LARGE);
         }
-        self.lines.push(line);
+        self.headers.push(header(&self.bytes, line)?);
         Ok(false)
     }
 
-    fn parse(&mut self, rest: &[u8]) -> Result<Head, Refusal> {
-        let bytes = std::mem::take(&mut self.bytes);
-        let (first, others) = self.lines.split_first().ok_or(MALFORMED)?;
-        let (method, target) = request_line(&bytes, first.clone())?;
-        let headers = others.iter().map(|line| header(&bytes, line.clone()));
-        let headers = headers.collect::<Result<_, _>>()?;
-        Ok(Head { bytes, method, target, headers, rest: rest.to_vec() })
+    fn finish(&mut self, rest: &[u8]) -> Head {
+        let Self { bytes, request, headers, .. } = std::mem::replace(self, Self::new(self.limits));
+        let (method, target) = request.expect("the first line of a whole head is its request line");
+        Head { bytes: bytes.into(), method, target, headers: headers.into(), rest: rest.to_vec() }
+    }
+}
+
+impl fmt::Debug for HeadReader {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bytes = self.bytes.len();
+        formatter.debug_struct("HeadReader").field("bytes", &bytes).finish_non_exhaustive()
     }
 }
 
@@ -107,9 +142,8 @@ impl Head {
 
     /// The values of all header lines of this name, in lower case, in order.
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> + 'a {
-        let is_named = move |(own, _): &&(Range<usize>, Range<usize>)| {
-            self.bytes[own.clone()].eq_ignore_ascii_case(name.as_bytes())
-        };
+        let is_named =
+            move |(own, _): &&Header| self.bytes[own.clone()].eq_ignore_ascii_case(name.as_bytes());
         self.headers.iter().filter(is_named).map(|(_, value)| &self.bytes[value.clone()])
     }
 
@@ -122,6 +156,13 @@ impl Head {
 
     fn text(&self, range: &Range<usize>) -> &str {
         std::str::from_utf8(&self.bytes[range.clone()]).expect("the request line is visible ASCII")
+    }
+}
+
+impl fmt::Debug for Head {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = self.headers.len();
+        formatter.debug_struct("Head").field("headers", &count).finish_non_exhaustive()
     }
 }
 
@@ -159,7 +200,7 @@ fn request_line(bytes: &[u8], line: Range<usize>) -> Result<(Range<usize>, Range
 
 /// A header line: a token, a colon right behind it, a value without the spaces around it. A line that
 /// begins with a space has no token, so folded lines are refused.
-fn header(bytes: &[u8], line: Range<usize>) -> Result<(Range<usize>, Range<usize>), Refusal> {
+fn header(bytes: &[u8], line: Range<usize>) -> Result<Header, Refusal> {
     let text = &bytes[line.clone()];
     let colon = text.iter().position(|&byte| byte == b':').ok_or(MALFORMED)?;
     if colon == 0 || !text[..colon].iter().copied().all(is_token) {

@@ -100,8 +100,7 @@ impl Lease {
         trouble: &impl Fn(Option<String>),
     ) -> Stop {
         loop {
-            let step = if *is_held.borrow() { self.renew().await } else { self.take().await };
-            let pause_ms = match step {
+            let pause_ms = match self.renew().await {
                 Ok(true) => {
                     self.seen = None;
                     is_held.send_replace(true);
@@ -130,13 +129,7 @@ impl Lease {
         }
     }
 
-    async fn take(&mut self) -> Result<bool, Failure> {
-        let mut command = redis::cmd("SET");
-        command.arg(&self.key).arg(&self.token).arg("NX").arg("PX").arg(LEASE_MS);
-        let answer: Option<String> = self.control.call(&command).await?;
-        Ok(answer.is_some())
-    }
-
+    /// Takes the lease if it is nobody's, renews it if it is ours. False when it is another's.
     async fn renew(&mut self) -> Result<bool, Failure> {
         let lease_ms = LEASE_MS.to_string();
         self.control.script(RENEW, &[&self.key], &[&self.token, &lease_ms]).await
@@ -148,16 +141,17 @@ impl Lease {
 
     /// True when somebody else is alive behind the lease: it was renewed, or will not run out.
     async fn look(&mut self) -> Result<bool, Failure> {
-        let before = Instant::now();
         let held: Option<String> = self.control.call(redis::cmd("GET").arg(&self.key)).await?;
+        let before = Instant::now();
         let left_ms: i64 = self.control.call(redis::cmd("PTTL").arg(&self.key)).await?;
-        // Gone meanwhile: the next step takes it. Without an end it is nobody's lease of ours.
+        // Gone meanwhile: the next step takes it. One without an end is no lease that was left.
         let Some(held) = held.filter(|_| left_ms != -2) else { return Ok(false) };
         let Ok(left_ms) = u64::try_from(left_ms) else { return Ok(true) };
-        // A lease's end stands still. Its token may have been ours, when an answer was lost.
         let ends = before + Duration::from_millis(left_ms);
         let (token, first_ends) = self.seen.get_or_insert_with(|| (held.clone(), ends));
-        let is_renewed = ends > *first_ends + Duration::from_millis(LOOK_MS);
+        // The end of a lease stands still until it is renewed. What we know of it is as inexact as
+        // an answer may be late, which is less than a renewal moves it by.
+        let is_renewed = ends > *first_ends + Duration::from_millis(RENEW_MS / 2);
         Ok(*token != held || is_renewed)
     }
 

@@ -120,7 +120,7 @@ impl Keeper {
                     self.tell(&memory, &halt);
                     match halt {
                         // A question that costs the database much is not asked all the time.
-                        Halt::Database(_) => RETRY.max(2 * spent).min(period),
+                        Halt::Database(_) => RETRY.max(spent).min(period),
                         Halt::TooMany(_) | Halt::Ended => period,
                     }
                 }

@@ -3,10 +3,12 @@
 //! It has a thread of its own and never waits for a database, for Directus or for a viewer; only for
 //! a shard without room, and then the stream in Redis is the queue.
 
+mod extent;
 mod group;
 mod health;
 mod intake;
 mod lag;
+mod minute;
 mod newest;
 mod numbers;
 mod outbox;
@@ -230,8 +232,8 @@ impl Source {
             let taken =
                 reading.entries().and_then(|entries| intake.take(entries, read.redis_now_ms));
             match taken {
-                Ok(last) => {
-                    reading.accept(last);
+                Ok((last, count)) => {
+                    reading.accept(last, count);
                     intake.pass_on(last, read.is_full, read.redis_now_ms).await?;
                 }
                 Err(malformed) => reading.refuse(malformed),

@@ -8,6 +8,7 @@ mod meter;
 mod origin;
 mod request;
 mod stages;
+mod wire;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -23,6 +24,7 @@ pub use self::meter::{Meter, Outcome};
 use super::access::Access;
 use super::admission::Admission;
 use super::mailbox::Address;
+use crate::config::LiveConfig;
 use crate::context::Context;
 use crate::shutdown::Stage;
 use crate::status::{Component, State};
@@ -30,11 +32,20 @@ use crate::status::{Component, State};
 /// Room for what a peer sends before it is a viewer: the kernel holds it back beyond that.
 const RECEIVE_BYTES: usize = 16 * 1024;
 
+/// Connections that the kernel completes and keeps until they are accepted, if its own limit
+/// (`net.core.somaxconn`) allows as many: those of a second at the start of a race.
+const BACKLOG: i32 = 4_096;
+
+/// How many ping intervals a peer may leave sent bytes unacknowledged before the kernel gives it up.
+/// A viewer that is cut by then would otherwise keep its last bytes in the kernel for a quarter of an
+/// hour.
+const UNACKNOWLEDGED_INTERVALS: u64 = 3;
+
 /// The pause after the system has refused a connection for want of something, so that it can recover.
 const PAUSE_MS: u64 = 100;
 
-/// How long connections that are not viewers yet may take when the process leaves.
-const LEAVING_MS: u64 = 1_000;
+/// How long those who are half way in may take to hear that the process leaves.
+const LEAVING_MS: u64 = 3_000;
 
 /// What the listener works with.
 #[derive(Clone, Debug)]
@@ -58,7 +69,7 @@ pub async fn run(listener: TcpListener, door: Door, opening: impl Future<Output 
     opening.await;
     let door = Arc::new(door);
     let mut connections = JoinSet::new();
-    match prepared(listener, door.context.config.live.in_flight_bytes_max) {
+    match prepared(listener, &door.context.config.live) {
         Ok(listener) => {
             component.is_working("Viewers are let in.");
             accept(&listener, &door, &component, &mut connections).await;
@@ -74,12 +85,19 @@ pub async fn run(listener: TcpListener, door: Door, opening: impl Future<Output 
     timeout(Duration::from_millis(LEAVING_MS), all).await.ok();
 }
 
-/// Sockets inherit what the listener has, which saves two calls for each.
-fn prepared(listener: TcpListener, send_bytes: usize) -> std::io::Result<tokio::net::TcpListener> {
+/// Sockets inherit what the listener has, which saves a call for each option.
+fn prepared(listener: TcpListener, live: &LiveConfig) -> std::io::Result<tokio::net::TcpListener> {
     listener.set_nonblocking(true)?;
+    // What is small and frequent must not wait for an answer to what was sent before.
+    sockopt::set_tcp_nodelay(&listener, true)?;
     // The kernel doubles it to make room for its bookkeeping.
-    sockopt::set_socket_send_buffer_size(&listener, send_bytes)?;
+    sockopt::set_socket_send_buffer_size(&listener, live.in_flight_bytes_max)?;
     sockopt::set_socket_recv_buffer_size(&listener, RECEIVE_BYTES)?;
+    let unacknowledged_ms = live.ping_interval_ms.saturating_mul(UNACKNOWLEDGED_INTERVALS);
+    let unacknowledged_ms = u32::try_from(unacknowledged_ms).unwrap_or(u32::MAX);
+    sockopt::set_tcp_user_timeout(&listener, unacknowledged_ms)?;
+    // It listens already; this makes its queue longer.
+    rustix::net::listen(&listener, BACKLOG)?;
     tokio::net::TcpListener::from_std(listener)
 }
 
@@ -91,11 +109,19 @@ async fn accept(
 ) {
     let leaving = door.context.shutdown.reached(Stage::Leaving);
     tokio::pin!(leaving);
+    let mut is_impaired = false;
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => admit(stream, peer, door, component, connections),
-                Err(error) => refused_by_system(&error, component).await,
+                Ok((stream, peer)) => {
+                    if std::mem::take(&mut is_impaired) {
+                        component.is_working("Viewers are let in.");
+                    }
+                    admit(stream, peer, door, connections);
+                }
+                Err(error) => {
+                    is_impaired |= refused_by_system(&error, door, component).await;
+                }
             },
             // One that has panicked has closed its connection, and nobody else's.
             Some(_) = connections.join_next() => {}
@@ -104,17 +130,10 @@ async fn accept(
     }
 }
 
-fn admit(
-    stream: TcpStream,
-    peer: SocketAddr,
-    door: &Arc<Door>,
-    component: &Component,
-    connections: &mut JoinSet<()>,
-) {
-    if component.report().state != State::Working {
-        component.is_working("Viewers are let in.");
-    }
-    match door.admission.enter(peer.ip().to_canonical()) {
+fn admit(stream: TcpStream, peer: SocketAddr, door: &Arc<Door>, connections: &mut JoinSet<()>) {
+    let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+    let is_proxy = origin::is_trusted(peer.ip(), &door.context.config.live.access.trusted_proxies);
+    match door.admission.enter((!is_proxy).then_some(peer.ip())) {
         // Dropping the stream closes it: an answer would cost what there is too little of.
         Err(_) => door.meter.count(Outcome::Shed),
         Ok(permit) => {
@@ -123,15 +142,19 @@ fn admit(
     }
 }
 
-async fn refused_by_system(error: &std::io::Error, component: &Component) {
+/// True when the system lacks something. Then it waits a moment: the connection is still there and
+/// would be refused again at once.
+async fn refused_by_system(error: &std::io::Error, door: &Door, component: &Component) -> bool {
     use std::io::ErrorKind;
     // The peer had gone before it was accepted.
     if matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset) {
-        return;
+        return false;
     }
+    door.meter.accept_errors.increment();
     let reason = format!("The system refuses new connections: {error}.");
     let effect = "Who is connected is not touched; newcomers wait.";
     let remedy = "Raise the limit on open files (LimitNOFILE), or lower LIVE_VIEWERS_MAX.";
     component.set(State::Impaired, &reason, effect, remedy);
     sleep(Duration::from_millis(PAUSE_MS)).await;
+    true
 }

@@ -15,7 +15,7 @@ use super::reply::{Malformed, ReplyReader};
 use super::server::Server;
 
 /// How long connecting and logging in may take together: three round trips on the worst of links.
-const OPEN_MS_MAX: u64 = 5_000;
+const OPEN_MS_MAX: u64 = 3_000;
 
 /// One connection to Redis.
 #[derive(Debug)]

@@ -34,14 +34,14 @@ fn shown(value: &Value, loaded: &Loaded) -> String {
     if loaded.mistakes().iter().any(|mistake| mistake.name == value.setting.name) {
         return "(wrong)".to_owned();
     }
-    if value.text.is_empty() {
+    if value.text.expose().is_empty() {
         return "(unset)".to_owned();
     }
     if value.setting.kind.is_secret() {
         return "(set)".to_owned();
     }
     let mut text = String::new();
-    push_escaped(&mut text, &value.text);
+    push_escaped(&mut text, value.text.expose());
     text
 }
 

@@ -44,7 +44,7 @@ fn t15_a_member_is_allowed_and_strangers_learn_nothing_where_the_table_decides()
     let mut config = scene.config();
     config.live.access.authority = Authority::Membership;
     let live = scene.start_with(config);
-    let mut viewer = scene.viewer(&live);
+    let mut viewer = scene.known_viewer(&live);
     // The table is asked, not Directus.
     scene.authority.knowledge().mood = Mood::Cuts;
     assert_eq!(answer(&mut viewer, EVENT), "subscribed");
@@ -60,7 +60,7 @@ fn t15_a_member_is_allowed_and_strangers_learn_nothing_where_the_table_decides()
 fn the_reply_comes_within_5_s_whatever_directus_does() {
     let scene = Scene::new();
     let live = scene.start();
-    let mut viewer = scene.viewer(&live);
+    let mut viewer = scene.known_viewer(&live);
     scene.authority.knowledge().mood = Mood::Mute;
     let began = Instant::now();
     assert_eq!(answer(&mut viewer, &uuid(8_000)), "error");
@@ -108,6 +108,7 @@ fn f57_who_is_no_member_any_more_gets_forbidden_and_unsubscribed() {
     assert_eq!(answer(&mut leaver, EVENT), "subscribed");
     assert_eq!(answer(&mut stayer, EVENT_OTHER), "subscribed");
     let calls = scene.authority.knowledge().requests.len();
+    scene.wait_for_revalidation(&live);
     scene.sql(async |client| remove_member(client, &uuid(101), &uuid(1)).await);
     assert_eq!(leaver.reply("error")["code"], "forbidden");
     leaver.reply("unsubscribed");

@@ -79,14 +79,15 @@ fn more_than_twenty_subscribes_at_once_are_rate_limited() {
     let scene = Scene::new();
     let live = scene.start();
     let mut viewer = scene.viewer(&live);
-    for _ in 0..30 {
+    // Ten refusals in a row would be too many violations.
+    for _ in 0..28 {
         viewer.subscribe(EVENT, "x");
     }
-    let replies: Vec<_> = (0..30).map(|_| viewer.message()).collect();
+    let replies: Vec<_> = (0..28).map(|_| viewer.message()).collect();
     let served = replies.iter().filter(|reply| reply["type"] == "subscribed").count();
-    assert!((20..26).contains(&served), "{served} of 30");
+    assert!((20..26).contains(&served), "{served} of 28");
     let refused = replies.iter().filter(|reply| reply["code"] == "rate-limited").count();
-    assert_eq!(served + refused, 30, "each request has its reply");
+    assert_eq!(served + refused, 28, "each request has its reply");
     assert!(replies.iter().all(|reply| reply["id"] == "x"));
 }
 

@@ -57,6 +57,7 @@ fn the_entire_cookie_header_is_forwarded_verbatim_and_alone() {
     scene.authority.knowledge().users.insert(cookie.to_owned(), user);
     let headers = [
         ("Cookie", cookie),
+        ("Origin", "http://live.test"),
         ("Authorization", "Bearer secret"),
         ("X-Forwarded-For", "10.1.2.3"),
         ("Accept-Language", "de"),

@@ -98,3 +98,29 @@ fn f40_a_locked_table_does_not_hold_the_keeper() {
         scene.until("it is well", |scene| scene.is("roster", State::Working)).await;
     });
 }
+
+#[test]
+fn f17_a_stopped_database_is_left_after_the_deadline_and_found_again() {
+    runtime().block_on(async {
+        let database = Database::start().await;
+        database.add_race(1, 7, &[]).await;
+        let mut scene = Scene::start(&database.postgres);
+        scene.until("it is heard", |scene| scene.rosters == 1).await;
+        // The session's own process is what has to be silent, not the one that accepts.
+        let process = "SELECT pid FROM pg_stat_activity WHERE application_name = 'pitwall-roster'";
+        let process: i32 = database.client.query_one(process, &[]).await.unwrap().get(0);
+        signal(process, "STOP");
+        scene.until("it is told", |scene| scene.is("database", State::Failed)).await;
+        let report = scene.report("roster");
+        assert!(report.reason.contains("did not answer within 10000 ms"), "{report:?}");
+        scene.until("it is well", |scene| scene.is("roster", State::Working)).await;
+        assert!(scene.context.status.is_ready());
+        signal(process, "CONT");
+    });
+}
+
+fn signal(process: i32, name: &str) {
+    let mut command = std::process::Command::new("kill");
+    let status = command.args(["-s", name, &process.to_string()]).status().unwrap();
+    assert!(status.success(), "{name} to {process}");
+}

@@ -230,3 +230,25 @@ fn d5_columns_that_change_between_two_looks_do_no_harm() {
         assert_eq!(scene.metric(failed), 0, "{scene:?}");
     });
 }
+
+#[test]
+fn d5_a_view_in_the_place_of_the_table_is_read_and_missing_numbers_are_zero() {
+    runtime().block_on(async {
+        let database = Database::start().await;
+        database.add_race(1, 7, &[NOON_MS, NOON_MS + 1_000]).await;
+        database.flag(7, NOON_MS + 1_000, true).await;
+        database
+            .execute(
+                "ALTER TABLE positions RENAME TO stored;
+                 CREATE VIEW positions AS SELECT ts, device_id, latitude, longitude, faulty,
+                    NULL::real AS altitude, NULL::real AS angle, NULL::real AS speed,
+                    NULL::smallint AS satellites, NULL::smallint AS priority, NULL::text AS codec
+                 FROM stored",
+            )
+            .await;
+        let mut scene = Scene::start(&database.postgres);
+        scene.until("it is warm", |scene| scene.shown_ms(1, 7) == Some(NOON_MS)).await;
+        let shown = scene.shown(1, 7).unwrap();
+        assert_eq!((shown.altitude, shown.angle, shown.speed), (0.0, 0.0, 0.0));
+    });
+}

@@ -376,3 +376,19 @@ fn all_mistakes_are_told_at_once_and_no_value_is() {
     let outputs = [text, format!("{:?} {:?}", loaded.warnings(), loaded.config)];
     assert!(!outputs.iter().any(|output| output.to_lowercase().contains(&canary.to_lowercase())));
 }
+
+#[test]
+fn t4_no_secret_shows_when_settings_are_printed_for_debugging() {
+    let sources = Sources {
+        flags: vec![("ADMIN_TOKEN".to_owned(), "canary-canary-canary".into())],
+        environment: vec![
+            ("REDIS_URL".into(), "redis://:canary@redis".into()),
+            ("POSTGRES_URL".into(), "postgres://u:canary@db/race".into()),
+        ],
+        file: None,
+    };
+    let loaded = Config::load(&sources);
+    let printed = format!("{sources:?} {loaded:?} {:?}", loaded.values());
+    assert!(!printed.contains("canary"), "{printed}");
+    assert!(format!("{:?}", loaded.into_config().unwrap()).contains("Secret"));
+}

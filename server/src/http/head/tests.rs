@@ -118,6 +118,33 @@ fn d3_16_the_hello_of_tls_is_refused_at_once() {
 }
 
 #[test]
+fn d3_15_other_protocols_are_refused_with_their_first_line() {
+    check(b"PROXY TCP4 10.0.0.1 10.0.0.2 1 2\r\n", Some(MALFORMED));
+    check(b"SSH-2.0-OpenSSH_9.2\r\n", Some(MALFORMED));
+    check(b"PRI * HTTP/2.0\r\n", Some(OTHER_VERSION));
+    check(b"*1\r\n$4\r\nPING\r\n", Some(MALFORMED));
+}
+
+#[test]
+fn bytes_behind_a_refusal_are_never_a_head() {
+    let mut reader = HeadReader::new(LIMITS);
+    assert_eq!(reader.handle_input(b"get / HTTP/1.1\r\n").err(), Some(MALFORMED));
+    let whole = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    assert_eq!(reader.handle_input(whole).err(), Some(MALFORMED));
+}
+
+#[test]
+fn t4_neither_a_head_nor_its_reader_prints_what_it_holds() {
+    let head = read(b"GET /?canary HTTP/1.1\r\nHost: a\r\nCookie: canary\r\n\r\ncanary");
+    let head = head.unwrap().unwrap();
+    let mut reader = HeadReader::new(LIMITS);
+    reader.handle_input(b"GET /?access_token=canary HTTP/1.1").unwrap();
+    let printed = format!("{head:?} {reader:?}");
+    assert!(printed.contains("headers: 2") && !printed.contains("canary"), "{printed}");
+    assert!(!printed.contains("99"), "nor its bytes as numbers: {printed}");
+}
+
+#[test]
 fn d3_14_an_unfinished_head_is_waited_for() {
     check(b"GET / HTTP/1.1\r\nHost: a\r\n", None);
     assert!(read(b"GET / HTTP/1.1\r\nHost: a\r\n\r").unwrap().is_none());

@@ -107,7 +107,8 @@ fn position(row: &Row) -> Result<Option<Position>, tokio_postgres::Error> {
         let count: i32 = row.try_get::<_, Option<_>>(at)?.unwrap_or(0);
         Ok(u8::try_from(count.clamp(0, 255)).expect("clamped to a byte"))
     };
-    let codec: Option<&str> = row.try_get(12)?;
+    // Nothing that is shown depends on it, so it may be anything, even no text.
+    let codec: Option<&str> = row.try_get(12).unwrap_or_default();
     Ok(Some(Position {
         timestamp_ms: moment.epoch_ms,
         latitude: row.try_get(5)?,

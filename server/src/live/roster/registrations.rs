@@ -1,24 +1,42 @@
 //! Who is registered where, as the database says it: the identity rule, once.
 //!
-//! Positions name a device by its IMEI, `entry_devices` by the key of a row of `devices`. Keys are
-//! compared as text, so that it does not matter whether all tables keep them as uuids.
+//! Positions name a device by its IMEI, `entry_devices` by the key of a row of `devices`.
 
 use engine::id::EventId;
 use engine::limits::{DEVICE_ID_BYTES_MAX, SLOTS_MAX};
 use engine::roster::Registration;
 use tokio_postgres::Row;
+use tokio_postgres::error::SqlState;
 
 use crate::database::{Database, DatabaseError};
 
-/// The last row of the limit is one too many: it tells that there are more than can be served. A
-/// value that is too long to be one comes as NULL: it is counted, not carried.
-const REGISTRATIONS: &str = "
-    SELECT CASE WHEN octet_length(devices.imei::text) <= 64 THEN devices.imei::text END,
-           CASE WHEN octet_length(entries.event_id::text) <= 36 THEN entries.event_id::text END
-    FROM entry_devices
-    JOIN devices ON devices.id::text = entry_devices.device_id::text
-    JOIN entries ON entries.id::text = entry_devices.entry_id::text
-    LIMIT 262145";
+/// What is read. The last row of the limit is one too many: it tells that there are more than can be
+/// served. A value that is too long to be one comes as NULL: it is counted, not carried.
+macro_rules! registrations {
+    ($cast:literal) => {
+        concat!(
+            "SELECT CASE WHEN octet_length(devices.imei::text) <= 64 THEN devices.imei::text END,
+                CASE WHEN octet_length(entries.event_id::text) <= 36
+                    THEN entries.event_id::text END
+            FROM entry_devices
+            JOIN devices ON devices.id",
+            $cast,
+            " = entry_devices.device_id",
+            $cast,
+            " JOIN entries ON entries.id",
+            $cast,
+            " = entry_devices.entry_id",
+            $cast,
+            " LIMIT 262145"
+        )
+    };
+}
+
+/// Keys of one type.
+const REGISTRATIONS: &str = registrations!("");
+
+/// Keys of which some are uuids and some are text, at three times the cost.
+const REGISTRATIONS_AS_TEXT: &str = registrations!("::text");
 const _: () = assert!(DEVICE_ID_BYTES_MAX == 64 && SLOTS_MAX == 262_144);
 
 /// True when a rule on rows may hide some from us. An empty roster is then no proof that there are
@@ -55,7 +73,12 @@ impl From<DatabaseError> for ReadError {
 impl Registrations {
     /// Reads all of them.
     pub(super) async fn read(database: &Database) -> Result<Self, ReadError> {
-        let rows = database.query(REGISTRATIONS, &[]).await?;
+        let rows = match database.query(REGISTRATIONS, &[]).await {
+            Err(error) if error.code == Some(SqlState::UNDEFINED_FUNCTION) => {
+                database.query(REGISTRATIONS_AS_TEXT, &[]).await?
+            }
+            rows => rows?,
+        };
         if rows.len() > SLOTS_MAX {
             return Err(ReadError::TooMany);
         }

@@ -19,6 +19,11 @@ const LASTING_MS: u64 = 1_000;
 /// How often the log is reminded of what is not well.
 const REMINDER_MS: u64 = 60_000;
 
+const WAIT: &str = "Look at Redis and at the way to it. Reading resumes by itself.";
+
+const PERSON: &str = "Set right what Redis names: REDIS_URL, the rights of its user, the database or \
+                      the key. Reading resumes by itself.";
+
 const WITHOUT_GROUP: &str =
     "Every position is shown; the stream is read without the group of this instance meanwhile.";
 
@@ -27,8 +32,8 @@ const WITHOUT_GROUP: &str =
 pub(super) enum Reading {
     /// Not yet.
     Starting,
-    /// Not at all, for this reason.
-    Down(String),
+    /// Not at all, for this reason; whether only a person can help.
+    Down(String, bool),
     /// By `XREAD`; for this reason, if the group has been tried.
     Plain(Option<String>),
     /// Through the group.
@@ -80,8 +85,8 @@ impl Health {
     /// How the stream is read from now on.
     pub(super) fn reads(&self, reading: Reading) {
         self.change(|found, now_ms| {
-            let was_down = matches!(found.reading, Reading::Down(_));
-            if matches!(reading, Reading::Down(_)) && !was_down {
+            let was_down = matches!(found.reading, Reading::Down(..));
+            if matches!(reading, Reading::Down(..)) && !was_down {
                 found.down_since_ms = now_ms;
             }
             found.reading = reading;
@@ -146,7 +151,7 @@ impl Found {
     fn tell(&mut self, component: &Component, now_ms: u64) {
         match (&self.reading, &self.policy, &self.lease) {
             (Reading::Starting, _, _) => {}
-            (Reading::Down(reason), _, _) => {
+            (Reading::Down(reason, is_held), _, _) => {
                 let lasts = now_ms - self.down_since_ms >= LASTING_MS;
                 let is_new = self.down_told_ms.is_none_or(|told| now_ms - told >= AGAIN_MS);
                 if lasts || is_new {
@@ -155,7 +160,7 @@ impl Found {
                         State::Failed,
                         reason,
                         "No new position reaches a viewer; what was shown stays.",
-                        "Look at Redis and at the way to it. Reading resumes by itself.",
+                        if *is_held { PERSON } else { WAIT },
                     );
                 }
             }

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use engine::decode::{Decoder, EntryFields};
-use engine::id::{DeviceIndex, ShardIndex};
+use engine::id::DeviceIndex;
 use engine::position::Position;
 use engine::roster::Roster;
 use engine::route::{Router, owner};
@@ -13,6 +13,7 @@ use engine::rows::EntryId;
 use engine::shard::Withdrawal;
 
 use super::lag::{Lag, age_ms};
+use super::minute::Minute;
 use super::newest::Newest;
 use super::numbers::Numbers;
 use super::outbox::Outbox;
@@ -24,9 +25,6 @@ use crate::stream::{Entries, Malformed};
 
 /// How long positions may wait for newer ones while the source catches up.
 const CATCH_UP_MS: u64 = 500;
-
-/// How often the log tells of entries that cannot be decoded.
-const TELL_MS: u64 = 60_000;
 
 /// What becomes of entries.
 #[derive(Debug)]
@@ -41,8 +39,9 @@ pub(super) struct Intake {
     newest: Newest,
     is_catching_up: bool,
     handed_over_ms: u64,
-    /// When the log last told of an entry that cannot be decoded.
-    told_ms: Option<u64>,
+    told: Minute,
+    /// How many positions each shard got last: the room made for the next.
+    routed_count: Vec<usize>,
 }
 
 /// What a read amounts to, known before anything of it counts.
@@ -70,7 +69,8 @@ impl Intake {
             newest: Newest::default(),
             is_catching_up: false,
             handed_over_ms: 0,
-            told_ms: None,
+            told: Minute::default(),
+            routed_count: vec![0; usize::from(shard_count)],
         }
     }
 
@@ -80,7 +80,7 @@ impl Intake {
     }
 
     /// Decodes what a read brought; nothing of it goes on before [`Self::pass_on`]. The id of the
-    /// last entry.
+    /// last entry, and how many there were.
     ///
     /// # Errors
     /// When the reply is no list of entries; then it is as if there had been none.
@@ -88,7 +88,7 @@ impl Intake {
         &mut self,
         entries: Entries<'_>,
         redis_now_ms: i64,
-    ) -> Result<EntryId, Malformed> {
+    ) -> Result<(EntryId, u64), Malformed> {
         self.positions.clear();
         let mut taken = Taken::default();
         let (decoder, positions) = (&mut self.decoder, &mut self.positions);
@@ -124,7 +124,7 @@ impl Intake {
             }
         }
         self.count(&taken);
-        Ok(taken.last)
+        Ok((taken.last, taken.records))
     }
 
     /// Passes on what was taken, at once or when the source has caught up.
@@ -239,8 +239,9 @@ impl Intake {
         self.positions.clear();
         let mut mail = Vec::new();
         for (shard, address) in self.outbox.shards.iter().enumerate() {
-            let mut routed = Vec::new();
-            self.router.take_batch(ShardIndex(address.shard.0), &mut routed);
+            let mut routed = Vec::with_capacity(self.routed_count[shard]);
+            self.router.take_batch(address.shard, &mut routed);
+            self.routed_count[shard] = routed.len();
             if !routed.is_empty() {
                 mail.push((shard, FeedMail::Positions(Batch { routed, read_us })));
             }
@@ -255,9 +256,7 @@ impl Intake {
         self.numbers.decode_errors.add(taken.errors);
         self.numbers.set_tally(self.decoder.tally());
         let Some(refused) = &taken.refused else { return };
-        let now_ms = self.context.clock.monotonic_ms();
-        if self.told_ms.is_none_or(|told| now_ms - told >= TELL_MS) {
-            self.told_ms = Some(now_ms);
+        if self.told.is_over(self.context.clock) {
             self.context.log.error(
                 "an entry cannot be decoded and is not shown; others may follow within the minute",
                 &[("entry", refused)],

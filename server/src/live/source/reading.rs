@@ -8,8 +8,8 @@
 //! one places it exactly behind the last entry and reads through it. Nothing is shown twice or
 //! missed on the way there or back.
 //!
-//! Ids are opaque but for two things: their order tells whether the stream is still the one that was
-//! read, and the one of the last entry is where reading goes on.
+//! Ids are opaque but for two things: the one of the last entry is where reading goes on, and their
+//! order helps to tell whether the stream is still the one that was read.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,12 +19,14 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::extent::Extent;
 use super::group::{self, Names};
 use super::health::{self, Health};
+use super::minute::Minute;
 use super::numbers::Numbers;
 use crate::context::Context;
 use crate::error::Stop;
-use crate::stream::{Backoff, Class, Cursor, Entries, Failure, Link, Malformed, Server, first_id};
+use crate::stream::{Backoff, Class, Entries, Failure, Link, Malformed, Server, first_id};
 
 /// Least time between the beginnings of two reads when the stream is busy, so that batches stay
 /// large: a read of one entry costs Redis forty times what an entry of a large one does. Costs that
@@ -57,6 +59,9 @@ pub(super) struct Parts {
     pub(super) is_leased: watch::Receiver<bool>,
 }
 
+/// How long Redis may hold a read while the way to the group is looked for.
+const PROBE_BLOCK_MS: u64 = 20;
+
 /// The state of reading.
 #[derive(Debug)]
 pub(super) struct Reading {
@@ -68,9 +73,11 @@ pub(super) struct Reading {
     opened: Instant,
     has_been_open: bool,
     is_grouped: bool,
+    grouped_since: Instant,
     /// The last entry that was taken, of this stream; nothing until Redis has said where it ends.
     last: Option<EntryId>,
     looked_at: Option<Instant>,
+    extent: Extent,
     clock_ahead_ms: Option<i64>,
     clock_asked: Instant,
     connect_backoff: Backoff,
@@ -81,6 +88,7 @@ pub(super) struct Reading {
     refused: Option<Malformed>,
     /// Entries to be read one at a time, since one of them makes a reply too long.
     careful_left: usize,
+    too_long_told: Minute,
     began: Instant,
     is_busy: bool,
 }
@@ -112,8 +120,10 @@ impl Reading {
             opened: now,
             has_been_open: false,
             is_grouped: false,
+            grouped_since: now,
             last: None,
             looked_at: None,
+            extent: Extent::default(),
             clock_ahead_ms: None,
             clock_asked: now,
             connect_backoff: Backoff::default(),
@@ -122,6 +132,7 @@ impl Reading {
             probe_at: now,
             refused: None,
             careful_left: 0,
+            too_long_told: Minute::default(),
             began: now,
             is_busy: false,
         }
@@ -149,8 +160,9 @@ impl Reading {
         self.link.as_ref().map_or(Ok(Entries::NONE), |link| Entries::of_read(link.reply()))
     }
 
-    /// All entries of the last read have been taken; this was the last one.
-    pub(super) const fn accept(&mut self, last: EntryId) {
+    /// All entries of the last read have been taken: so many, the last of this id.
+    pub(super) fn accept(&mut self, last: EntryId, count: u64) {
+        self.extent.grow(self.last, last, count);
         self.last = Some(last);
         self.careful_left = self.careful_left.saturating_sub(1);
     }
@@ -215,21 +227,24 @@ impl Reading {
         let mut command = redis::cmd("XINFO");
         let command = command.arg("STREAM").arg(&self.parts.names.stream).get_packed_command();
         let asked = link(&mut self.link).call(&command, Duration::from_millis(ANSWER_MS_MAX)).await;
-        let end = match asked {
-            Ok(reply) => last_generated(reply)?,
-            Err(failure) if failure.words.contains("no such key") => EntryId::default(),
+        let seen = match asked {
+            Ok(reply) => Extent::of_stream(reply)?,
+            Err(failure) if failure.words.contains("no such key") => Extent::default(),
             Err(failure) => return Err(failure),
         };
-        let Some(last) = self.last.filter(|last| *last > end) else {
-            self.last.get_or_insert(end);
+        let known = std::mem::replace(&mut self.extent, seen);
+        let Some(last) = self.last else {
+            self.last = Some(seen.end);
             return Ok(());
         };
-        self.last = Some(EntryId::default());
-        self.parts.numbers.stream_resets.increment();
-        self.context.log.warn(
-            "the stream has begun anew: what it holds is read from its start",
-            &[("last_seen_id", &last.to_string()), ("stream_ends_at", &end.to_string())],
-        );
+        if last > seen.end || seen.added < known.added {
+            self.last = Some(EntryId::default());
+            self.parts.numbers.stream_resets.increment();
+            self.context.log.warn(
+                "the stream has begun anew: what it holds is read from its start",
+                &[("last_seen_id", &last.to_string()), ("ends_at", &seen.end.to_string())],
+            );
+        }
         Ok(())
     }
 
@@ -252,6 +267,10 @@ impl Reading {
         let placed = match found {
             Err(failure) => Err(failure),
             Ok(()) => {
+                // The stream may have begun anew while the group was placed. From now on the group
+                // goes when the stream goes, which Redis tells.
+                self.look_at_stream().await?;
+                let last = self.last.unwrap_or_default();
                 let command = group::place_command(&self.parts.names, last);
                 let within = Duration::from_millis(ANSWER_MS_MAX);
                 link(&mut self.link).call(&command, within).await.map(drop).inspect_err(|_| {
@@ -283,7 +302,9 @@ impl Reading {
                 asked = asked.max(CATCH_UP_ENTRIES);
             }
             if !self.is_grouped {
-                block_ms = block_ms.min(PLAIN_BLOCK_MS_MAX);
+                // The way to the group is taken between two reads: it may be open any moment.
+                let is_soon = self.probe.is_some() || !*self.parts.is_leased.borrow();
+                block_ms = block_ms.min(if is_soon { PROBE_BLOCK_MS } else { PLAIN_BLOCK_MS_MAX });
             }
             plain = self.command(asked, block_ms);
             &plain
@@ -326,9 +347,9 @@ impl Reading {
         let is_calm = self.opened.elapsed() >= Duration::from_millis(CALM_MS);
         if is_calm {
             self.connect_backoff.reset();
-            if self.is_grouped {
-                self.group_backoff.reset();
-            }
+        }
+        if self.is_grouped && self.grouped_since.elapsed() >= Duration::from_millis(CALM_MS) {
+            self.group_backoff.reset();
         }
         if self.is_grouped {
             self.parts.health.reads(health::Reading::Grouped);
@@ -339,15 +360,25 @@ impl Reading {
 
     fn is_grouped(&mut self) {
         self.is_grouped = true;
+        self.grouped_since = Instant::now();
         self.parts.numbers.is_grouped.set(1);
         self.parts.numbers.group_joins.increment();
     }
 
     /// Reads without the group, and looks for it again after a while.
     fn is_plain(&mut self, failure: &Failure) {
-        self.is_grouped = false;
+        let was_grouped = std::mem::replace(&mut self.is_grouped, false);
         self.parts.numbers.is_grouped.set(0);
+        self.looked_at = None;
         self.probe_at = Instant::now() + Duration::from_millis(self.group_backoff.next_ms());
+        if was_grouped && failure.class == Class::GroupLost {
+            // It will be created again at once; what keeps it from that is told then.
+            let fields = [("reason", &*failure.words)];
+            self.context
+                .log
+                .warn("the group of this instance is lost; it is created again", &fields);
+            return self.parts.health.reads_without_group();
+        }
         let reason = format!("Reading through the group is not possible. {}", failure.words);
         self.parts.health.reads(health::Reading::Plain(Some(reason)));
     }
@@ -374,7 +405,8 @@ impl Reading {
         self.parts.numbers.is_grouped.set(0);
         self.parts.numbers.set_lag(None);
         if !has_stepped_over {
-            self.parts.health.reads(health::Reading::Down(failure.words));
+            let is_held = failure.class == Class::Hold;
+            self.parts.health.reads(health::Reading::Down(failure.words, is_held));
             sleep(Duration::from_millis(self.connect_backoff.next_ms())).await;
         }
         Ok(())
@@ -390,10 +422,12 @@ impl Reading {
         }
         let first = self.link.as_ref().and_then(|link| first_id(link.fragment()));
         let Some(first) = first.filter(|first| Some(*first) > self.last) else { return false };
-        self.accept(first);
+        self.accept(first, 1);
         self.parts.numbers.decode_errors.increment();
-        let id = first.to_string();
-        self.context.log.error("an entry is too long to be read and is not shown", &[("id", &id)]);
+        if self.too_long_told.is_over(self.context.clock) {
+            let words = "an entry is too long to be read and is not shown; others may follow within the minute";
+            self.context.log.error(words, &[("id", &first.to_string())]);
+        }
         true
     }
 }
@@ -416,16 +450,4 @@ pub(super) fn clustered(words: &str) -> Stop {
 
 fn link(link: &mut Option<Link>) -> &mut Link {
     link.as_mut().expect("every turn begins with a connection")
-}
-
-/// The id of the newest entry the stream has ever had, out of `XINFO STREAM`.
-fn last_generated(mut reply: Cursor<'_>) -> Result<EntryId, Malformed> {
-    let values = reply.array()?.ok_or(Malformed::Unexpected)?;
-    for _ in 0..values / 2 {
-        if reply.text()? == Some(b"last-generated-id") {
-            return reply.text()?.and_then(EntryId::parse).ok_or(Malformed::Unexpected);
-        }
-        reply.skip()?;
-    }
-    Err(Malformed::Unexpected)
 }

@@ -1,5 +1,8 @@
 //! What became of connections, counted.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::live::access::Identity;
 use crate::metrics::{Counter, Page, Section};
 
 /// How a connection ended up.
@@ -23,16 +26,32 @@ pub enum Outcome {
     Unauthorized,
     /// It could not be told who holds its cookie.
     Unavailable,
+    /// The process was leaving.
+    Leaving,
+}
+
+impl Outcome {
+    /// Its name among the metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        NAMES[self as usize]
+    }
 }
 
 /// Counts by outcome.
 #[derive(Debug, Default)]
 pub struct Meter {
     counts: [Counter; NAMES.len()],
+    known: Counter,
+    unauthorized: Counter,
+    unavailable: Counter,
+    /// How often the system refused to accept a connection.
+    pub(super) accept_errors: Counter,
+    has_met_unknown_proxy: AtomicBool,
 }
 
 /// In the order of [`Outcome`].
-const NAMES: [&str; 9] = [
+const NAMES: [&str; 10] = [
     "accepted",
     "bad_request",
     "forbidden_origin",
@@ -42,6 +61,7 @@ const NAMES: [&str; 9] = [
     "lost",
     "unauthorized",
     "unavailable",
+    "leaving",
 ];
 
 impl Meter {
@@ -50,8 +70,19 @@ impl Meter {
         self.counts[outcome as usize].increment();
     }
 
-    fn of(&self, outcome: Outcome) -> u64 {
-        self.counts[outcome as usize].value()
+    /// It is known now who holds a cookie, or that it cannot be known.
+    pub(super) fn count_identity(&self, identity: &Identity) {
+        match identity {
+            Identity::Known(_) => &self.known,
+            Identity::Unauthorized => &self.unauthorized,
+            Identity::Unavailable => &self.unavailable,
+        }
+        .increment();
+    }
+
+    /// True once: what is said about it need not be said again.
+    pub(super) fn is_first_unknown_proxy(&self) -> bool {
+        !self.has_met_unknown_proxy.swap(true, Ordering::Relaxed)
     }
 }
 
@@ -61,14 +92,15 @@ impl Section for Meter {
             NAMES.into_iter().zip(self.counts.iter().map(Counter::value)).collect();
         let help = "Connections to the listener for viewers, by what became of them.";
         page.counters("processor_live_upgrades_total", help, "result", &values);
-        // Somebody over a limit was known by then, or was not asked for.
         let results = [
-            ("success", self.of(Outcome::Accepted)),
-            ("unauthorized", self.of(Outcome::Unauthorized)),
-            ("error", self.of(Outcome::Unavailable)),
+            ("success", self.known.value()),
+            ("unauthorized", self.unauthorized.value()),
+            ("error", self.unavailable.value()),
         ];
         let help = "Connections whose cookie was looked up, by the answer.";
         page.counters("processor_live_auth_attempts_total", help, "result", &results);
+        let help = "Connections that the system refused to hand over, for want of files or memory.";
+        page.counter("processor_live_accept_errors_total", help, self.accept_errors.value());
     }
 }
 
@@ -89,6 +121,7 @@ mod tests {
             Outcome::Lost,
             Outcome::Unauthorized,
             Outcome::Unavailable,
+            Outcome::Leaving,
         ];
         let meter = Meter::default();
         for (at, outcome) in (1..).zip(all) {

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use super::request::elements;
 use crate::config::{AccessConfig, Network};
-use crate::http::{Head, Refusal};
+use crate::http::{Authority, Head, Refusal};
 
 const FORBIDDEN: Refusal = Refusal::new(
     403,
@@ -29,8 +29,9 @@ pub(super) fn check_origin(
         return Err(FORBIDDEN);
     }
     let Some(origin) = origin else {
-        let is_local = peer.is_loopback() && !is_forwarded(head);
-        let is_allowed = access.allow_missing_origin.unwrap_or(is_local);
+        // Behind a trusted proxy on this machine there may be anybody.
+        let is_local = || client_address(head, peer, &access.trusted_proxies).is_loopback();
+        let is_allowed = access.allow_missing_origin.unwrap_or_else(is_local);
         return if is_allowed { Ok(()) } else { Err(FORBIDDEN) };
     };
     let is_allowed = if access.allowed_origins.is_empty() {
@@ -57,22 +58,33 @@ pub(super) fn client_address(head: &Head, peer: IpAddr, trusted: &[Network]) -> 
     client
 }
 
-/// True when host and port of the origin are those that the request was sent to.
+/// True when host and port of the origin are those that the request was sent to. A port that is not
+/// written is that of the scheme, which a trusted proxy may tell; otherwise it is the origin's own.
 fn is_same_host(head: &Head, origin: &[u8], from_proxy: bool) -> bool {
     let Some(at) = origin.windows(3).position(|part| part == b"://") else { return false };
-    let (scheme, authority) = (&origin[..at], &origin[at + 3..]);
-    if !matches!(scheme, b"http" | b"https") || authority.is_empty() {
-        return false;
-    }
+    let Some(own_port) = default_port(&origin[..at]) else { return false };
     let forwarded = |name| if from_proxy { only(head, name) } else { None };
-    if let Some(proto) = forwarded("x-forwarded-proto") {
-        let is_secure = matches!(proto, b"https" | b"wss");
-        if is_secure != (scheme == b"https") {
-            return false;
-        }
-    }
+    let scheme_port = match forwarded("x-forwarded-proto") {
+        Some(b"http" | b"ws") => 80,
+        Some(b"https" | b"wss") => 443,
+        Some(_) => return false,
+        None => own_port,
+    };
     let host = forwarded("x-forwarded-host").or_else(|| only(head, "host"));
-    host.is_some_and(|host| host.eq_ignore_ascii_case(authority))
+    let parsed = (Authority::parse(&origin[at + 3..]), host.and_then(Authority::parse));
+    let (Some(own), Some(host)) = parsed else { return false };
+    scheme_port == own_port
+        && host.host.eq_ignore_ascii_case(own.host)
+        && host.port.unwrap_or(scheme_port) == own.port.unwrap_or(own_port)
+}
+
+/// The port of a scheme that pages have.
+fn default_port(scheme: &[u8]) -> Option<u16> {
+    match scheme {
+        b"http" => Some(80),
+        b"https" => Some(443),
+        _ => None,
+    }
 }
 
 /// The value of a header that came once with one element.
@@ -81,13 +93,8 @@ fn only<'a>(head: &'a Head, name: &'a str) -> Option<&'a [u8]> {
     (!value.contains(&b',')).then_some(value)
 }
 
-fn is_forwarded(head: &Head) -> bool {
-    ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip"]
-        .into_iter()
-        .any(|name| head.all(name).next().is_some())
-}
-
-fn is_trusted(address: IpAddr, trusted: &[Network]) -> bool {
+/// True when what this address says of others is believed.
+pub(super) fn is_trusted(address: IpAddr, trusted: &[Network]) -> bool {
     trusted.iter().any(|network| network.contains(address))
 }
 
@@ -198,6 +205,15 @@ mod tests {
             (&["Host: a.test:81", "Origin: http://a.test"], "192.0.2.1", false),
             (&["Host: a.test", "Origin: http://b.test"], "192.0.2.1", false),
             (&["Host: a.test", "Origin: null"], "192.0.2.1", false),
+            (&["Host: a.test", "Origin: http://"], "192.0.2.1", false),
+            (&["Host: a.test", "Origin: a.test"], "192.0.2.1", false),
+            (&["Host: a.test", "Origin: http://a.test/"], "192.0.2.1", false),
+            (&["Host: a.test", "Origin: http://u@a.test"], "192.0.2.1", false),
+            (&["Host: [::1]:8081", "Origin: http://[::1]:8081"], "192.0.2.1", true),
+            // A port that is not written is that of the scheme.
+            (&["Host: a.test:443", "Origin: https://a.test"], "192.0.2.1", true),
+            (&["Host: a.test:80", "Origin: http://a.test"], "192.0.2.1", true),
+            (&["Host: a.test:443", "Origin: http://a.test"], "192.0.2.1", false),
             (&["Host: a.test", "Origin: file://a.test"], "192.0.2.1", false),
             // Only a trusted proxy may say what the host was.
             (&["Host: in", "X-Forwarded-Host: a.test", "Origin: http://a.test"], PROXY, true),
@@ -209,6 +225,12 @@ mod tests {
             (&["Host: in", "X-Forwarded-Host: a.test", "Origin: http://in"], PROXY, false),
             (&["Host: a.test", "X-Forwarded-Proto: wss", "Origin: https://a.test"], PROXY, true),
             (&["Host: a.test", "X-Forwarded-Proto: https", "Origin: http://a.test"], PROXY, false),
+            (
+                &["Host: a.test:443", "X-Forwarded-Proto: wss", "Origin: https://a.test"],
+                PROXY,
+                true,
+            ),
+            (&["Host: a.test", "X-Forwarded-Proto: ftp", "Origin: http://a.test"], PROXY, false),
         ] {
             assert_eq!(is_allowed(lines, peer, &access), expected, "{lines:?} from {peer}");
         }
@@ -221,8 +243,13 @@ mod tests {
         assert!(is_allowed(&plain, "127.0.0.1", &access));
         assert!(is_allowed(&plain, "::1", &access));
         assert!(!is_allowed(&plain, "192.0.2.1", &access));
-        // A proxy on this machine speaks for somebody else.
-        assert!(!is_allowed(&["Host: a", "X-Forwarded-For: 192.0.2.1"], "127.0.0.1", &access));
+        // Anybody may write such a line; from a trusted proxy on this machine it is true.
+        let forwarded = ["Host: a", "X-Forwarded-For: 192.0.2.1"];
+        assert!(is_allowed(&forwarded, "127.0.0.1", &access));
+        let loopback = Network { address: "127.0.0.0".parse().unwrap(), prefix_bits: 8 };
+        access.trusted_proxies.push(loopback);
+        assert!(!is_allowed(&forwarded, "127.0.0.1", &access));
+        access.trusted_proxies.pop();
         access.allow_missing_origin = Some(true);
         assert!(is_allowed(&plain, "192.0.2.1", &access));
         access.allow_missing_origin = Some(false);

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha1_smol::Sha1;
 
-use crate::http::{Head, Refusal};
+use crate::http::{Authority, Head, Refusal};
 use crate::live::session::Cookie;
 
 /// The only path of the listener.
@@ -32,8 +32,11 @@ impl Request {
     /// The request of a head, or why it is none.
     pub(super) fn of(head: &Head, cookie_bytes_max: usize) -> Result<Self, Refusal> {
         check_target(head)?;
-        if head.once("host")?.is_none_or(<[u8]>::is_empty) {
-            return Err(Refusal::new(400, "The request names no Host."));
+        if head.once("host")?.and_then(Authority::parse).is_none() {
+            return Err(Refusal::new(
+                400,
+                "Host is not a name or an address, perhaps with a port.",
+            ));
         }
         for name in ["content-length", "transfer-encoding", "trailer", "expect"] {
             if head.all(name).next().is_some() {
@@ -253,6 +256,9 @@ mod tests {
         check(&["Host: a", "Host: b"], 400);
         for host in ["a", "a:8081", "[::1]:8081", "a."] {
             check(&[&format!("Host: {host}")], 101);
+        }
+        for host in ["a b", "a,b", "u@a", "a:x", "a:65536", "::1", "http://a", "a/b"] {
+            check(&[&format!("Host: {host}")], 400);
         }
     }
 

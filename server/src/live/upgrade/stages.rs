@@ -1,33 +1,27 @@
-//! The stages of one connection: head, rules, origin, room, answer, identity, shard.
+//! The stages of one connection: head, rules, origin, place, answer, identity, shard.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use engine::websocket::{CloseCode, write_close};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::origin::{check_origin, client_address};
+use super::origin::{check_origin, client_address, is_trusted};
 use super::request::Request;
+use super::wire::{NoHead, gone, last_word, read_head, write};
 use super::{Door, Outcome};
 use crate::config::Reject;
-use crate::http::{Answer, Head, HeadLimits, HeadReader, Refusal};
+use crate::http::{Answer, Head, HeadLimits, Refusal};
 use crate::live::access::Identity;
 use crate::live::admission::{Full, Permit};
 use crate::live::mailbox::{Newcomer, Order};
-use crate::live::session::Session;
+use crate::live::session::{Cookie, Session};
+use crate::shutdown::Stage;
 
-/// Room for one read of a head: most heads come in one piece.
-const READ_BYTES: usize = 2 * 1024;
-
-/// How long an answer may take to be written: it fits into the kernel's buffer.
-const WRITE_MS_MAX: u64 = 2_000;
-
-/// How long what still comes is read away after the last word, and how much of it.
-const LINGER_MS: u64 = 2_000;
-const LINGER_BYTES_MAX: usize = 64 * 1024;
+/// What identification may take beyond its queue and its call before it counts as failed.
+const IDENTITY_GRACE_MS: u64 = 1_000;
 
 /// Why a connection does not become a viewer.
 enum End {
@@ -43,108 +37,167 @@ enum End {
 pub(super) async fn conduct(
     mut stream: TcpStream,
     peer: SocketAddr,
-    permit: Permit,
+    mut permit: Permit,
     door: Arc<Door>,
 ) {
-    let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-    let outcome = match let_in(&mut stream, peer, permit, &door).await {
-        Ok(arrival) => match hand_over(stream, arrival, &door) {
-            Ok(()) => Outcome::Accepted,
-            Err(Some(stream)) => {
-                let mut bytes = Vec::new();
-                write_close(&mut bytes, CloseCode::TRY_AGAIN_LATER, Full::Process.sentence());
-                last_word(stream, &bytes).await;
-                Outcome::TooMany
+    let end = match let_in(&mut stream, peer.ip(), &mut permit, &door).await {
+        Ok(arrival) => match hand_over(stream, arrival, permit, &door) {
+            Ok(()) => return door.meter.count(Outcome::Accepted),
+            Err(Some((returned, returned_permit))) => {
+                (stream, permit) = (returned, returned_permit);
+                match door.context.shutdown.stage() {
+                    Stage::Running => End::Closed(
+                        Outcome::TooMany,
+                        CloseCode::TRY_AGAIN_LATER,
+                        Full::Process.sentence(),
+                    ),
+                    _ => leaving(),
+                }
             }
-            Err(None) => Outcome::Lost,
+            Err(None) => return door.meter.count(Outcome::Lost),
         },
-        Err(End::Refused(outcome, refusal)) => {
-            last_word(stream, &Answer::from(refusal).into_bytes()).await;
-            outcome
+        Err(end) => end,
+    };
+    // The place is free for others, but the socket counts until it is closed.
+    permit.give_up_place();
+    let (outcome, reason, bytes) = match end {
+        End::Refused(outcome, refusal) => {
+            (outcome, refusal.sentence, Answer::from(refusal).into_bytes())
         }
-        Err(End::Closed(outcome, code, reason)) => {
+        End::Closed(outcome, code, reason) => {
             let mut bytes = Vec::new();
             write_close(&mut bytes, code, reason);
-            last_word(stream, &bytes).await;
-            outcome
+            (outcome, reason, bytes)
         }
-        Err(End::Lost) => Outcome::Lost,
+        End::Lost => return door.meter.count(Outcome::Lost),
     };
     door.meter.count(outcome);
+    let fields = [("result", outcome.name()), ("reason", reason)];
+    door.context.log.debug("a connection does not become a viewer", &fields);
+    last_word(stream, &bytes).await;
 }
 
 /// A connection that may become a viewer.
 struct Arrival {
     session: Arc<Session>,
-    permit: Permit,
     unread: Vec<u8>,
 }
 
 async fn let_in(
     stream: &mut TcpStream,
-    peer: SocketAddr,
-    permit: Permit,
+    peer: IpAddr,
+    permit: &mut Permit,
     door: &Door,
 ) -> Result<Arrival, End> {
     let live = &door.context.config.live;
-    let head = read_head(stream, door).await?;
-    let bad = |refusal| End::Refused(Outcome::BadRequest, refusal);
-    let mut request = Request::of(&head, live.limits.cookie_bytes_max).map_err(bad)?;
-    check_origin(&head, peer.ip(), &live.access)
-        .map_err(|refusal| End::Refused(Outcome::ForbiddenOrigin, refusal))?;
-    let full = |full: Full| {
-        let status = if full == Full::Process { 503 } else { 429 };
-        End::Refused(Outcome::TooMany, Refusal::new(status, full.sentence()))
-    };
-    let client = client_address(&head, peer.ip(), &live.access.trusted_proxies);
-    let mut permit = permit.move_to(client).map_err(full)?;
-    permit.check_room().map_err(full)?;
-    // What is small and frequent must not wait for an answer to what was sent before.
-    stream.set_nodelay(true).map_err(|_| End::Lost)?;
-    let reject = live.access.reject;
-    let cookie = request.cookie.take();
-    let session = if reject == Reject::Http {
-        let identity = door.access.identify(cookie).await;
-        let session = session_of(identity, reject)?;
-        write(stream, &request.acceptance()).await?;
-        session
-    } else {
-        write(stream, &request.acceptance()).await?;
-        let identity = tokio::select! {
-            identity = door.access.identify(cookie) => identity,
-            () = gone(stream) => return Err(End::Lost),
-        };
-        session_of(identity, reject)?
-    };
-    permit.become_viewer(&session.user_id).map_err(|full| {
-        End::Closed(Outcome::TooMany, CloseCode::TRY_AGAIN_LATER, full.sentence())
+    let head = await_head(stream, door).await?;
+    let mut request = Request::of(&head, live.limits.cookie_bytes_max)
+        .map_err(|refusal| End::Refused(Outcome::BadRequest, refusal))?;
+    check_origin(&head, peer, &live.access).map_err(|refusal| {
+        let origin = String::from_utf8_lossy(head.all("origin").next().unwrap_or_default());
+        door.context.log.debug("an origin is not allowed", &[("origin", &origin)]);
+        End::Refused(Outcome::ForbiddenOrigin, refusal)
     })?;
-    Ok(Arrival { session, permit, unread: head.rest })
+    note_unknown_proxy(&head, peer, door);
+    let client = client_address(&head, peer, &live.access.trusted_proxies);
+    let (unread, cookie) = (head.rest, request.cookie.take());
+    let is_placed = permit.settle(client).and_then(|()| permit.take_place());
+    let reject = live.access.reject;
+    let session = match (reject, is_placed) {
+        (Reject::Http, Err(full)) => {
+            let status = if full == Full::Process { 503 } else { 429 };
+            return Err(End::Refused(Outcome::TooMany, Refusal::new(status, full.sentence())));
+        }
+        (Reject::Http, Ok(())) => {
+            let session = identify(stream, cookie, door).await?;
+            accept(stream, &request).await?;
+            session
+        }
+        (Reject::Close, is_placed) => {
+            accept(stream, &request).await?;
+            is_placed.map_err(too_many)?;
+            identify(stream, cookie, door).await?
+        }
+    };
+    permit.become_viewer(&session.user_id).map_err(too_many)?;
+    Ok(Arrival { session, unread })
 }
 
-async fn read_head(stream: &mut TcpStream, door: &Door) -> Result<Head, End> {
+async fn await_head(stream: &TcpStream, door: &Door) -> Result<Head, End> {
     let limits = door.context.config.live.limits;
     let head_limits =
         HeadLimits { bytes_max: limits.head_bytes_max, headers_max: limits.headers_max };
-    let mut reader = HeadReader::new(head_limits);
-    let read = async {
-        let mut buffer = [0; READ_BYTES];
-        loop {
-            let count = stream.read(&mut buffer).await.map_err(|_| End::Lost)?;
-            if count == 0 {
-                return Err(End::Lost);
+    let in_time = Duration::from_millis(limits.head_timeout_ms);
+    tokio::select! {
+        read = timeout(in_time, read_head(stream, head_limits)) => match read {
+            Ok(Ok(head)) => Ok(head),
+            Ok(Err(NoHead::Refused(refusal))) => Err(End::Refused(Outcome::BadRequest, refusal)),
+            Ok(Err(NoHead::Lost)) => Err(End::Lost),
+            Err(_) => {
+                let late = Refusal::new(408, "The head of the request did not come in time.");
+                Err(End::Refused(Outcome::Timeout, late))
             }
-            match reader.handle_input(&buffer[..count]) {
-                Ok(Some(head)) => return Ok(head),
-                Ok(None) => {}
-                Err(refusal) => return Err(End::Refused(Outcome::BadRequest, refusal)),
-            }
+        },
+        () = door.context.shutdown.reached(Stage::Leaving) => Err(End::Refused(
+            Outcome::Leaving,
+            Refusal::new(503, "This server is restarting. Connect again in a moment."),
+        )),
+    }
+}
+
+/// An operator who has forgotten the setting finds all clients counted as one.
+fn note_unknown_proxy(head: &Head, peer: IpAddr, door: &Door) {
+    let is_unknown = head.all("x-forwarded-for").next().is_some()
+        && !is_trusted(peer, &door.context.config.live.access.trusted_proxies);
+    if is_unknown && door.meter.is_first_unknown_proxy() {
+        let fields = [
+            ("peer", peer.to_string()),
+            ("effect", "All clients behind it count as one address.".to_owned()),
+            ("remedy", "If it is your proxy, name it in LIVE_TRUSTED_PROXIES.".to_owned()),
+        ];
+        let fields = fields.each_ref().map(|(name, value)| (*name, value.as_str()));
+        door.context.log.warn("X-Forwarded-For of an unknown proxy is ignored", &fields);
+    }
+}
+
+async fn accept(stream: &mut TcpStream, request: &Request) -> Result<(), End> {
+    if write(stream, &request.acceptance()).await { Ok(()) } else { Err(End::Lost) }
+}
+
+const fn too_many(full: Full) -> End {
+    End::Closed(Outcome::TooMany, CloseCode::TRY_AGAIN_LATER, full.sentence())
+}
+
+const fn leaving() -> End {
+    End::Closed(Outcome::Leaving, CloseCode::RESTART, CloseCode::RESTART.reason())
+}
+
+/// Who it is; a peer that goes away meanwhile is not waited for, and neither is Directus when the
+/// process leaves.
+async fn identify(
+    stream: &TcpStream,
+    cookie: Option<Cookie>,
+    door: &Door,
+) -> Result<Arc<Session>, End> {
+    let config = &door.context.config;
+    let reject = config.live.access.reject;
+    let in_time =
+        config.directus.auth_timeout_ms + config.live.limits.queue_ms_max + IDENTITY_GRACE_MS;
+    let identity = tokio::select! {
+        identity = timeout(Duration::from_millis(in_time), door.access.identify(cookie)) => {
+            identity.unwrap_or(Identity::Unavailable)
         }
+        () = gone(stream) => return Err(End::Lost),
+        () = door.context.shutdown.reached(Stage::Leaving) => return Err(match reject {
+            Reject::Close => leaving(),
+            Reject::Http => End::Refused(
+                Outcome::Leaving,
+                Refusal::new(503, "This server is restarting. Connect again in a moment."),
+            ),
+        }),
     };
-    let late = Refusal::new(408, "The head of the request did not come in time.");
-    timeout(Duration::from_millis(limits.head_timeout_ms), read)
-        .await
-        .unwrap_or(Err(End::Refused(Outcome::Timeout, late)))
+    door.meter.count_identity(&identity);
+    session_of(identity, reject)
 }
 
 /// The session of an identity, or the end as the settings want it told.
@@ -168,23 +221,14 @@ fn session_of(identity: Identity, reject: Reject) -> Result<Arc<Session>, End> {
     })
 }
 
-async fn write(stream: &mut TcpStream, bytes: &[u8]) -> Result<(), End> {
-    let written = timeout(Duration::from_millis(WRITE_MS_MAX), stream.write_all(bytes)).await;
-    if let Ok(Ok(())) = written { Ok(()) } else { Err(End::Lost) }
-}
-
-/// Waits until the other side has gone. One that has sent something is taken to be there.
-async fn gone(stream: &TcpStream) {
-    let mut byte = [0];
-    match stream.peek(&mut byte).await {
-        Ok(0) | Err(_) => {}
-        Ok(_) => std::future::pending().await,
-    }
-}
-
 /// Gives the socket to the shard with the fewest viewers, or back if it could not be had.
-fn hand_over(stream: TcpStream, arrival: Arrival, door: &Door) -> Result<(), Option<TcpStream>> {
-    let Arrival { session, permit, unread } = arrival;
+fn hand_over(
+    stream: TcpStream,
+    arrival: Arrival,
+    permit: Permit,
+    door: &Door,
+) -> Result<(), Option<(TcpStream, Permit)>> {
+    let Arrival { session, unread } = arrival;
     let least = door.shards.iter().min_by_key(|address| address.load.value());
     let address = least.expect("there is at least one shard");
     let socket = stream.into_std().map_err(|_| None)?;
@@ -193,27 +237,10 @@ fn hand_over(stream: TcpStream, arrival: Arrival, door: &Door) -> Result<(), Opt
     let Err(refused) = address.order(Order::Open(Box::new(newcomer))) else { return Ok(()) };
     address.load.add(-1);
     match refused.into_inner() {
-        Order::Open(newcomer) => Err(TcpStream::from_std(newcomer.socket).ok()),
+        Order::Open(newcomer) => {
+            let Newcomer { socket, permit, .. } = *newcomer;
+            Err(TcpStream::from_std(socket).ok().map(|stream| (stream, permit)))
+        }
         _ => Err(None),
     }
-}
-
-/// Sends the last bytes and reads away what still comes: closing a socket with unread bytes resets
-/// the connection, and the reset may overtake what was said.
-async fn last_word(mut stream: TcpStream, bytes: &[u8]) {
-    let said = async {
-        stream.write_all(bytes).await?;
-        stream.shutdown().await?;
-        let mut buffer = [0; READ_BYTES];
-        let mut read_bytes = 0;
-        while read_bytes < LINGER_BYTES_MAX {
-            match stream.read(&mut buffer).await? {
-                0 => break,
-                count => read_bytes += count,
-            }
-        }
-        Ok::<(), std::io::Error>(())
-    };
-    // Who does not take it in time has it cut off.
-    timeout(Duration::from_millis(LINGER_MS), said).await.ok();
 }

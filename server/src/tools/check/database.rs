@@ -1,4 +1,4 @@
-//! Whether PostgreSQL answers, and its tables, types and indexes are as the platform's contract says.
+//! Whether PostgreSQL answers, and its tables, types and indexes are those of the platform.
 
 use std::error::Error as _;
 
@@ -8,15 +8,17 @@ use super::Finding;
 use super::columns::{TABLES, Table};
 use crate::tools::ask::within;
 
-/// Each column of a table, with its type; nothing for a table that is not there.
+/// Each column of a table, with its type, and whether we may read it.
 const COLUMNS: &str = "
-    SELECT attname::text, format_type(atttypid, NULL)
+    SELECT attname::text, format_type(atttypid, NULL),
+        has_column_privilege(attrelid, attnum, 'SELECT')
     FROM pg_attribute
     WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped";
 
-/// What else is to be known of a table: may we read it, are rows hidden from us, what kind is it?
+/// What else is to be known of a table: are rows hidden from us, what kind is it? Nothing when it is
+/// not there.
 const STANDING: &str = "
-    SELECT has_table_privilege(oid, 'SELECT'), row_security_active(oid), relkind::text
+    SELECT row_security_active(oid), relkind::text
     FROM pg_class WHERE oid = to_regclass($1)";
 
 /// The indexes over exactly `device_id` and `ts`: unique ones without a condition, and others with
@@ -28,7 +30,8 @@ const INDEXES: &str = "
              FROM pg_attribute WHERE attrelid = indrelid AND attnum = ANY (indkey)) AS columns
         FROM pg_index WHERE indrelid = to_regclass('positions') AND indisvalid)
     SELECT coalesce(bool_or(indisunique AND condition IS NULL), false),
-        coalesce(bool_or(condition LIKE '%faulty%'), false)
+        coalesce(bool_or(condition LIKE '%faulty%'), false),
+        to_regclass('positions') IS NOT NULL
     FROM indexes WHERE columns = ARRAY['device_id', 'ts']";
 
 /// Looks at the server and every table.
@@ -91,26 +94,27 @@ async fn look_at_table(client: &Client, table: &Table) -> Result<Vec<Finding>, S
         )]);
     };
     let rows = client.query(COLUMNS, &[&name]).await.map_err(|error| plain(&error))?;
-    let columns: Vec<(String, String)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+    let columns: Vec<Column> = rows
+        .iter()
+        .map(|row| Column { name: row.get(0), kind: row.get(1), is_readable: row.get(2) })
+        .collect();
     let mut findings = wrong_columns(table, &columns);
     if findings.is_empty() {
         let count = table.columns.len();
         findings
             .push(Finding::fine(format!("Table {name}: {count} columns have the right types.")));
     }
-    if !standing.get::<_, bool>(0) {
-        findings.push(Finding::failed(
-            format!("pitwall's user may not read {name}."),
-            format!("GRANT SELECT ON {name} TO the user of POSTGRES_URL."),
-        ));
-    }
-    if standing.get::<_, bool>(1) {
+    findings.extend(unreadable_columns(table, &columns));
+    if standing.get::<_, bool>(0) {
         findings.push(Finding::warning(
-            format!("Row level security hides rows of {name} from pitwall's user: what is hidden looks as if it did not exist."),
+            format!(
+                "Row level security hides rows of {name} from pitwall's user: what is hidden looks \
+                 as if it did not exist."
+            ),
             "Give that user BYPASSRLS, or a policy that shows it every row.",
         ));
     }
-    let kind: String = standing.get(2);
+    let kind: String = standing.get(1);
     if !["r", "p"].contains(&kind.as_str()) {
         findings.push(Finding::warning(
             format!("{name} is not a table but a view or a foreign table: reading it may be slow."),
@@ -120,15 +124,23 @@ async fn look_at_table(client: &Client, table: &Table) -> Result<Vec<Finding>, S
     Ok(findings)
 }
 
-fn wrong_columns(table: &Table, columns: &[(String, String)]) -> Vec<Finding> {
+/// A column as it is.
+struct Column {
+    name: String,
+    kind: String,
+    is_readable: bool,
+}
+
+fn wrong_columns(table: &Table, columns: &[Column]) -> Vec<Finding> {
     let name = table.name;
     let wrong = table.columns.iter().filter_map(|(column, types)| {
-        let found = columns.iter().find(|(found, _)| found == column);
+        let found = columns.iter().find(|found| found.name == *column);
         let what = match found {
             None => format!("Column {name}.{column} is missing."),
-            Some((_, found)) if types.contains(&found.as_str()) => return None,
-            Some((_, found)) => {
-                format!("Column {name}.{column} is {found}, and must be {}.", types.join(" or "))
+            Some(found) if types.contains(&found.kind.as_str()) => return None,
+            Some(found) => {
+                let (is, must) = (&found.kind, types.join(" or "));
+                format!("Column {name}.{column} is {is}, and must be {must}.")
             }
         };
         Some(Finding::failed(what, "Let the platform's migrations run."))
@@ -136,8 +148,27 @@ fn wrong_columns(table: &Table, columns: &[(String, String)]) -> Vec<Finding> {
     wrong.collect()
 }
 
+/// The user needs no more than these columns: `directus_users` holds hashes of passwords as well.
+fn unreadable_columns(table: &Table, columns: &[Column]) -> Option<Finding> {
+    let is_needed = |column: &&Column| table.columns.iter().any(|(name, _)| *name == column.name);
+    let hidden = columns.iter().filter(is_needed).filter(|column| !column.is_readable);
+    let hidden: Vec<&str> = hidden.map(|column| column.name.as_str()).collect();
+    let (name, list) = (table.name, hidden.join(", "));
+    (!hidden.is_empty()).then(|| {
+        Finding::failed(
+            format!("pitwall's user may not read {name} ({list})."),
+            format!("GRANT SELECT ({list}) ON {name} TO the user of POSTGRES_URL."),
+        )
+    })
+}
+
 async fn indexes(client: &Client) -> Result<Vec<Finding>, String> {
     let row = client.query_one(INDEXES, &[]).await.map_err(|error| plain(&error))?;
+    let is_there: bool = row.get(2);
+    if !is_there {
+        // Told of where the tables are looked at.
+        return Ok(Vec::new());
+    }
     let is_unique = if row.get(0) {
         Finding::fine("A device and a time name one row of positions.")
     } else {

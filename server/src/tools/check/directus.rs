@@ -29,14 +29,16 @@ pub(super) async fn look(config: &DirectusConfig) -> Finding {
             ),
             429 | 503 => Finding::warning(
                 format!(
-                    "Directus answers {}: it is under pressure, and viewers are told to come again later.",
+                    "Directus answers {}: it is under pressure, and viewers are told to come again \
+                     later.",
                     answer.status
                 ),
                 "Look at Directus's own limits: RATE_LIMITER_ENABLED and PRESSURE_LIMITER_ENABLED.",
             ),
             status => Finding::failed(
                 format!(
-                    "Directus answers {status} to a request without a login, where 401 or 403 is right."
+                    "Directus answers {status} to a request without a login, where 401 or 403 is \
+                     right."
                 ),
                 "Look at the log of Directus.",
             ),

@@ -1,0 +1,100 @@
+//! The bytes of a connection that is not a viewer yet: its head comes in, a few words go out.
+//!
+//! Buffers live only while a read is under way, so that a connection that waits costs its task and
+//! what has come of its head.
+
+use std::io::{self, ErrorKind};
+use std::time::Duration;
+
+use tokio::io::{AsyncWriteExt as _, Interest};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::http::{Head, HeadLimits, HeadReader, Refusal};
+
+/// Room for one read, on the stack; also the most that can have come behind a head.
+const READ_BYTES: usize = 4 * 1024;
+
+/// How long an answer may take to be written: it fits into the kernel's buffer.
+const WRITE_MS_MAX: u64 = 2_000;
+
+/// How long what still comes is read away after the last word, and how much of it.
+const LINGER_MS: u64 = 2_000;
+const LINGER_BYTES_MAX: usize = 64 * 1024;
+
+/// Why there is no head.
+pub(super) enum NoHead {
+    /// It breaks a rule.
+    Refused(Refusal),
+    /// The other side has gone.
+    Lost,
+}
+
+/// Reads until the head is whole. Nothing more is read than came with its end.
+pub(super) async fn read_head(stream: &TcpStream, limits: HeadLimits) -> Result<Head, NoHead> {
+    let mut reader = HeadReader::new(limits);
+    loop {
+        stream.readable().await.map_err(|_| NoHead::Lost)?;
+        if let Some(head) = take_input(stream, &mut reader)? {
+            return Ok(head);
+        }
+    }
+}
+
+fn take_input(stream: &TcpStream, reader: &mut HeadReader) -> Result<Option<Head>, NoHead> {
+    let mut buffer = [0; READ_BYTES];
+    match stream.try_read(&mut buffer) {
+        Ok(0) => Err(NoHead::Lost),
+        Ok(count) => reader.handle_input(&buffer[..count]).map_err(NoHead::Refused),
+        Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
+        Err(_) => Err(NoHead::Lost),
+    }
+}
+
+/// Writes all of it; false when the other side has gone or does not take it.
+pub(super) async fn write(stream: &mut TcpStream, bytes: &[u8]) -> bool {
+    let written = timeout(Duration::from_millis(WRITE_MS_MAX), stream.write_all(bytes)).await;
+    matches!(written, Ok(Ok(())))
+}
+
+/// Waits until the other side has ended the connection, whatever it has sent before. Nothing is read.
+pub(super) async fn gone(stream: &TcpStream) {
+    while let Ok(ready) = stream.ready(Interest::READABLE).await {
+        if ready.is_read_closed() {
+            return;
+        }
+        // Bytes lie there. Let the next wait end with news, not with them.
+        let would_block = || Err::<(), _>(ErrorKind::WouldBlock.into());
+        stream.try_io(Interest::READABLE, would_block).ok();
+    }
+}
+
+/// Sends the last bytes and reads away what still comes: closing a socket with unread bytes resets
+/// the connection, and the reset may overtake what was said.
+pub(super) async fn last_word(mut stream: TcpStream, bytes: &[u8]) {
+    let said = async {
+        stream.write_all(bytes).await?;
+        stream.shutdown().await?;
+        let mut left_bytes = LINGER_BYTES_MAX;
+        while left_bytes > 0 {
+            stream.readable().await?;
+            match discard(&stream)? {
+                Some(0) => break,
+                Some(count) => left_bytes = left_bytes.saturating_sub(count),
+                None => {}
+            }
+        }
+        Ok::<(), io::Error>(())
+    };
+    // Who does not take it in time has it cut off.
+    timeout(Duration::from_millis(LINGER_MS), said).await.ok();
+}
+
+/// Reads once; `None` when nothing has come.
+fn discard(stream: &TcpStream) -> io::Result<Option<usize>> {
+    match stream.try_read(&mut [0; READ_BYTES]) {
+        Ok(count) => Ok(Some(count)),
+        Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
+        Err(error) => Err(error),
+    }
+}
