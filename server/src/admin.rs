@@ -20,10 +20,11 @@ use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
 use self::guard::Guard;
-use self::http::{Request, Response};
+use self::http::Request;
 use self::process::Process;
 use self::profile::Profiler;
 use crate::context::Context;
+use crate::http::Answer;
 use crate::metrics::{Page, Section};
 
 /// Connections that are served at once; further ones wait in the kernel. Probes and scrapers need a
@@ -90,21 +91,21 @@ pub async fn run(context: Context, listener: TcpListener, sections: Vec<Arc<dyn 
 
 impl Office {
     async fn serve(&self, mut stream: TcpStream, peer: SocketAddr) {
-        let response = match timeout(DEADLINE, http::read(&mut stream)).await {
+        let answer = match timeout(DEADLINE, http::read(&mut stream)).await {
             Ok(Ok(request)) => self.answer(&request, peer).await,
             Ok(Err(Some(refusal))) => refusal,
             // Nobody is there to be answered, or nothing was asked.
             Ok(Err(None)) | Err(_) => return,
         };
         // A peer who does not take the answer does without it.
-        timeout(DEADLINE, http::write(&mut stream, &response)).await.ok();
+        timeout(DEADLINE, http::write(&mut stream, answer)).await.ok();
     }
 
-    async fn answer(&self, request: &Request, peer: SocketAddr) -> Response {
+    async fn answer(&self, request: &Request, peer: SocketAddr) -> Answer {
         if request.path.starts_with("/debug/")
             && let Err(words) = self.guard.admit(request, peer)
         {
-            return Response::text(403, words);
+            return http::text(403, words);
         }
         match request.path.as_str() {
             "/healthz" => health::healthz(&self.context.status),
@@ -112,15 +113,15 @@ impl Office {
             "/statusz" => statusz::statusz(request, &self.context, &self.sections),
             "/metrics" => self.metrics(),
             "/debug/flamegraph" => self.profiler.flamegraph(request).await,
-            _ => Response::text(404, &format!("There is no such page. These are:\n\n{PATHS}")),
+            _ => http::text(404, &format!("There is no such page. These are:\n\n{PATHS}")),
         }
     }
 
-    fn metrics(&self) -> Response {
+    fn metrics(&self) -> Answer {
         let mut page = Page::default();
         for section in &self.sections {
             section.write(&mut page);
         }
-        Response { kind: "text/plain; version=0.0.4", ..Response::text(200, &page.into_text()) }
+        Answer::new(200, "text/plain; version=0.0.4", page.into_text())
     }
 }

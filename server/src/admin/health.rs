@@ -2,12 +2,13 @@
 
 use sonic_rs::{Value, json};
 
-use super::http::Response;
+use super::http;
+use crate::http::Answer;
 use crate::status::{Component, Status};
 
 /// Says whether every loop has come round lately. It asks nobody: neither Redis nor the database can
 /// have this process restarted.
-pub(super) fn healthz(status: &Status) -> Response {
+pub(super) fn healthz(status: &Status) -> Answer {
     let mut stuck = String::new();
     for heartbeat in status.heartbeats() {
         let (silence_ms, most_ms) = (heartbeat.silence_ms(), heartbeat.silence_ms_max);
@@ -19,18 +20,18 @@ pub(super) fn healthz(status: &Status) -> Response {
             ));
         }
     }
-    if stuck.is_empty() { Response::text(200, "ok") } else { Response::text(503, &stuck) }
+    if stuck.is_empty() { http::text(200, "ok") } else { http::text(503, &stuck) }
 }
 
 /// Says whether viewers are served, and what each component says of itself.
-pub(super) fn readyz(status: &Status) -> Response {
+pub(super) fn readyz(status: &Status) -> Answer {
     let is_ready = status.is_ready();
     let body = json!({
         "ready": is_ready,
         "draining": status.is_draining(),
         "components": components(status),
     });
-    Response::json(if is_ready { 200 } else { 503 }, &body)
+    http::json(if is_ready { 200 } else { 503 }, &body)
 }
 
 /// The components, in words.

@@ -5,7 +5,8 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::http::{Request, Response};
+use super::http::{self, Request};
+use crate::http::Answer;
 
 /// Longest time of sampling.
 #[cfg(feature = "profile")]
@@ -28,9 +29,9 @@ impl Drop for Turn<'_> {
 
 impl Profiler {
     /// Samples for `?seconds=n` and draws.
-    pub(super) async fn flamegraph(&self, request: &Request) -> Response {
+    pub(super) async fn flamegraph(&self, request: &Request) -> Answer {
         if self.is_busy.swap(true, Ordering::Acquire) {
-            return Response::text(409, "Another picture is being taken: ask again in a minute.");
+            return http::text(503, "Another picture is being taken: ask again in a minute.");
         }
         let _turn = Turn(&self.is_busy);
         take(request).await
@@ -38,20 +39,20 @@ impl Profiler {
 }
 
 #[cfg(not(feature = "profile"))]
-async fn take(_request: &Request) -> Response {
+async fn take(_request: &Request) -> Answer {
     std::future::ready(()).await;
-    Response::text(404, "This program was built without the feature `profile`.")
+    http::text(404, "This program was built without the feature `profile`.")
 }
 
 #[cfg(feature = "profile")]
-async fn take(request: &Request) -> Response {
+async fn take(request: &Request) -> Answer {
     let seconds = request.parameter("seconds").unwrap_or("5").parse::<u64>();
     let Some(seconds) = seconds.ok().filter(|seconds| (1..=SECONDS_MAX).contains(seconds)) else {
-        return Response::text(400, "Say for how long: ?seconds=1 to ?seconds=60.");
+        return http::text(400, "Say for how long: ?seconds=1 to ?seconds=60.");
     };
     match sampling::sample(std::time::Duration::from_secs(seconds)).await {
-        Ok(picture) => Response { kind: "image/svg+xml", ..Response::text(200, &picture) },
-        Err(words) => Response::text(500, &words),
+        Ok(picture) => Answer::new(200, "image/svg+xml", picture),
+        Err(words) => http::text(500, &words),
     }
 }
 

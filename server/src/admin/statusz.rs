@@ -6,8 +6,9 @@ use std::sync::Arc;
 use sonic_rs::{Value, json};
 
 use super::health::{components, time};
-use super::http::{Request, Response};
+use super::http::{self, Request};
 use crate::context::Context;
+use crate::http::Answer;
 use crate::metrics::{LimitUse, Section};
 
 /// JSON, unless text is asked for: by `?format=text`, or by a browser.
@@ -15,16 +16,16 @@ pub(super) fn statusz(
     request: &Request,
     context: &Context,
     sections: &[Arc<dyn Section>],
-) -> Response {
+) -> Answer {
     let limits: Vec<LimitUse> = sections.iter().flat_map(|section| section.limits()).collect();
     let is_text = match request.parameter("format") {
         Some(format) => format == "text",
         None => request.accept.contains("text/") && !request.accept.contains("application/json"),
     };
     if is_text {
-        Response::text(200, &text(context, &limits))
+        http::text(200, &text(context, &limits))
     } else {
-        Response::json(200, &value(context, &limits))
+        http::json(200, &value(context, &limits))
     }
 }
 

@@ -99,11 +99,11 @@ async fn talk(mut stream: TcpStream, port: u16, shared: &Arc<Shared>) -> io::Res
 fn check(request: &str, port: u16, shared: &Shared) -> (String, String, Kind) {
     let mut lines = request.split("\r\n");
     let target = lines.next().and_then(|line| line.split(' ').nth(1)).unwrap_or_default();
-    let cookie = lines.find_map(|line| line.strip_prefix("Cookie: ")).unwrap_or_default();
+    let cookie = lines.find_map(|line| line.strip_prefix("cookie: ")).unwrap_or_default();
     let version = env!("CARGO_PKG_VERSION");
     let expected = format!(
-        "GET {target} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nCookie: {cookie}\r\n\
-         Accept: application/json\r\nUser-Agent: pitwall/{version}\r\n\r\n"
+        "GET {target} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\ncookie: {cookie}\r\n\
+         accept: application/json\r\nuser-agent: pitwall/{version}\r\n\r\n"
     );
     let event = target
         .strip_prefix("/items/events/")

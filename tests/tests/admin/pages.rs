@@ -130,7 +130,7 @@ fn a_flamegraph_shows_who_was_busy() {
             assert!(answer.head.contains("Content-Type: image/svg+xml"), "{}", answer.head);
             assert!(answer.body.contains("<svg") && answer.body.contains("very-busy"));
         } else {
-            assert_eq!(answer.status, 409, "one at a time");
+            assert_eq!(answer.status, 503, "one at a time");
         }
     }
     for seconds in ["0", "61", "-1", "x", ""] {

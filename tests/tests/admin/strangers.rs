@@ -75,7 +75,7 @@ fn what_is_no_request_is_refused_in_words() {
         ("POST /healthz HTTP/1.1\r\nContent-Length: 2\r\n\r\nhi", 405),
         ("HEAD /healthz HTTP/1.1\r\n\r\n", 405),
         ("\x16\x03\x01\x02\x00\x01\r\n\r\n", 400),
-        ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400),
+        ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
         ("GET http://elsewhere/healthz HTTP/1.1\r\n\r\n", 400),
         ("GET /healthz HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
         (&long, 431),

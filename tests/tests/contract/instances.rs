@@ -61,7 +61,7 @@ fn a_record_appears_on_both_instances_within_50_ms_at_the_99th_percentile() {
 
 #[test]
 fn f77_the_end_closes_viewers_with_1012_and_leaves_no_group_behind() {
-    let mut scene = Scene::new();
+    let scene = Scene::new();
     let live = scene.start();
     let mut viewers: Vec<_> = (0..15).map(|_| scene.known_viewer(&live)).collect();
     let groups = scene.redis_says(&["XINFO", "GROUPS", tests::entries::STREAM]);

@@ -138,7 +138,7 @@ fn f6_on_a_full_disk_live_goes_on_by_xread_and_returns_without_showing_twice() {
     rig.until_seen(&fixes(0, 10));
     // A folder where the dump should be: saving fails as it does on a full disk.
     std::fs::create_dir(redis.directory().path().join("dump.rdb")).unwrap();
-    save_setting(&mut connection);
+    save(&mut connection, "3600 1");
     ask(&mut connection, "BGSAVE");
     rig.until_state(State::Impaired, "MISCONF");
     assert_eq!(rig.mode(), "xread");
@@ -156,11 +156,13 @@ fn f6_on_a_full_disk_live_goes_on_by_xread_and_returns_without_showing_twice() {
     rig.until_working();
     add(&mut connection, &fixes(40, 10));
     rig.until_seen(&fixes(0, 50));
+    // A server that is told to save does not end before it has.
+    save(&mut connection, "");
 }
 
 /// Redis refuses writes after a failed save only if it is told to save at all.
-fn save_setting(connection: &mut redis::Connection) {
-    redis::cmd("CONFIG").arg("SET").arg("save").arg("3600 1").exec(connection).unwrap();
+fn save(connection: &mut redis::Connection, when: &str) {
+    redis::cmd("CONFIG").arg("SET").arg("save").arg(when).exec(connection).unwrap();
 }
 
 fn stop_writes(pipe: &mut redis::Pipeline, word: &str) {

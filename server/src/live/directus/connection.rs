@@ -93,7 +93,6 @@ impl Connection {
         let (sender, connection) = http1::Builder::new()
             .max_buf_size(HEAD_BYTES_MAX)
             .max_headers(HEADERS_MAX)
-            .title_case_headers(true)
             .handshake(Socket(stream))
             .await
             .map_err(|error| broken(&error))?;
