@@ -6,6 +6,7 @@
 use std::ffi::OsString;
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{ArgMatches, Command, FromArgMatches, Subcommand};
 
@@ -67,6 +68,9 @@ pub fn command() -> Command {
     tools::Command::augment_subcommands(program)
 }
 
+/// How long the log may take to be written when the process ends.
+const LOG_END: Duration = Duration::from_millis(500);
+
 /// Why a command did not do what it was asked.
 enum End {
     /// Its input or output failed.
@@ -108,7 +112,9 @@ fn serve(matches: &ArgMatches) -> Result<ExitCode, End> {
     let listeners = Listeners::bind(&config)?;
     signals::listen(shutdown.clone(), log.clone())
         .map_err(|error| Stop::Broken(format!("Signals cannot be listened to: {error}.")))?;
-    crate::run(config, log, listeners, shutdown)?;
+    let outcome = crate::run(config, log.clone(), listeners, shutdown);
+    log.flush(LOG_END);
+    outcome?;
     Ok(ExitCode::SUCCESS)
 }
 

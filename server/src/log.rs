@@ -1,13 +1,24 @@
 //! The log: JSON lines on one stream, safe to read whatever strangers sent.
 //!
 //! Values are escaped and cut to [`VALUE_BYTES_MAX`] bytes, so nobody outside can forge a line or
-//! fill the disk with one. Writing fails in silence: a full disk must not stop positions.
+//! fill the disk with one. Who logs never waits: lines that find no room are counted, and a full disk
+//! is not told to anybody.
 
 use std::io::{self, Write};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use crate::metrics::Counter;
 
 /// Longest value of a field that is written; the rest is cut, and the cut shown by `…`.
 pub const VALUE_BYTES_MAX: usize = 512;
+
+/// Lines that may wait for whoever reads the log: 300 KB of usual ones. What finds no room is counted
+/// and told as soon as there is some.
+const LINES_WAITING_MAX: usize = 1_024;
 
 /// How important a line is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,17 +47,20 @@ impl Level {
 }
 
 /// Where lines go; clones write to the same place.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Log {
     least: Level,
     instance_id: Arc<str>,
-    sink: Arc<Mutex<dyn Write + Send>>,
+    lines: Sender<Line>,
+    lost: Arc<Counter>,
 }
 
-impl std::fmt::Debug for Log {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Log").field("least", &self.least).finish_non_exhaustive()
-    }
+/// What the thread that writes is given.
+#[derive(Debug)]
+enum Line {
+    Text(String),
+    /// Everything before it is written; whoever waits is told.
+    Mark(Sender<()>),
 }
 
 impl Log {
@@ -56,10 +70,30 @@ impl Log {
         Self::to(least, instance_id, io::stderr())
     }
 
-    /// Writes lines of at least this level to `sink`.
+    /// Writes lines of at least this level to `sink`, on a thread of its own: who logs never waits for
+    /// whoever reads the log.
+    ///
+    /// # Panics
+    /// When there is no thread to be had, which is before anything works.
     #[must_use]
     pub fn to(least: Level, instance_id: &str, sink: impl Write + Send + 'static) -> Self {
-        Self { least, instance_id: instance_id.into(), sink: Arc::new(Mutex::new(sink)) }
+        let (lines, waiting) = bounded(LINES_WAITING_MAX);
+        let lost = Arc::new(Counter::default());
+        let log = Self { least, instance_id: instance_id.into(), lines, lost };
+        let (writer, lost) = (log.instance_id.clone(), log.lost.clone());
+        let write = move || write_all(&waiting, sink, &writer, &lost);
+        thread::Builder::new().name("log".to_owned()).spawn(write).expect("a thread for the log");
+        log
+    }
+
+    /// Waits until everything that was logged before is written, but no longer than this.
+    pub fn flush(&self, within: Duration) {
+        let (told, written) = bounded(1);
+        let deadline = Instant::now() + within;
+        if self.lines.send_deadline(Line::Mark(told), deadline).is_ok() {
+            // If whoever reads the log does not, the rest is lost.
+            written.recv_deadline(deadline).ok();
+        }
     }
 
     /// Writes one line.
@@ -67,21 +101,10 @@ impl Log {
         if level < self.least {
             return;
         }
-        let mut line = String::with_capacity(256);
-        line.push_str("{\"time\":\"");
-        push_time(&mut line, crate::clock::wall_ms());
-        line.push_str("\",\"level\":\"");
-        line.push_str(level.word());
-        line.push_str("\",\"service\":\"pitwall\"");
-        push_field(&mut line, "instance_id", &self.instance_id);
-        push_field(&mut line, "msg", message);
-        for (name, value) in fields.iter().filter(|(_, value)| !value.is_empty()) {
-            push_field(&mut line, name, value);
+        let line = Line::Text(line_of(level, &self.instance_id, message, fields));
+        if self.lines.try_send(line).is_err() {
+            self.lost.increment();
         }
-        line.push_str("}\n");
-        let mut sink = self.sink.lock().unwrap_or_else(PoisonError::into_inner);
-        // Nobody is left to tell.
-        drop(sink.write_all(line.as_bytes()));
     }
 
     /// See [`Level::Debug`].
@@ -103,6 +126,42 @@ impl Log {
     pub fn error(&self, message: &str, fields: &[(&str, &str)]) {
         self.write(Level::Error, message, fields);
     }
+}
+
+/// Writes until the last log is gone; in between it tells how many lines found no room.
+fn write_all(waiting: &Receiver<Line>, mut sink: impl Write, instance_id: &str, lost: &Counter) {
+    let mut told = 0;
+    while let Ok(line) = waiting.recv() {
+        let lost = lost.value();
+        if lost > told {
+            let count = (lost - told).to_string();
+            told = lost;
+            let words = "lines of this log are lost: whoever reads it is too slow";
+            let text = line_of(Level::Warn, instance_id, words, &[("lines", &count)]);
+            // A full disk must not stop positions, and nobody is left to tell.
+            drop(sink.write_all(text.as_bytes()));
+        }
+        match line {
+            Line::Text(text) => drop(sink.write_all(text.as_bytes())),
+            Line::Mark(told) => drop(told.try_send(())),
+        }
+    }
+}
+
+fn line_of(level: Level, instance_id: &str, message: &str, fields: &[(&str, &str)]) -> String {
+    let mut line = String::with_capacity(256);
+    line.push_str("{\"time\":\"");
+    push_time(&mut line, crate::clock::wall_ms());
+    line.push_str("\",\"level\":\"");
+    line.push_str(level.word());
+    line.push_str("\",\"service\":\"pitwall\"");
+    push_field(&mut line, "instance_id", instance_id);
+    push_field(&mut line, "msg", message);
+    for (name, value) in fields.iter().filter(|(_, value)| !value.is_empty()) {
+        push_field(&mut line, name, value);
+    }
+    line.push_str("}\n");
+    line
 }
 
 fn push_field(line: &mut String, name: &str, value: &str) {
@@ -155,9 +214,11 @@ pub fn push_time(text: &mut String, epoch_ms: i64) {
 #[cfg(test)]
 mod tests {
     use std::io::{self, Write};
+    use std::sync::mpsc::{Receiver, channel};
     use std::sync::{Arc, Mutex};
+    use std::time::Duration;
 
-    use super::{Level, Log, VALUE_BYTES_MAX, push_escaped, push_time};
+    use super::{LINES_WAITING_MAX, Level, Log, VALUE_BYTES_MAX, push_escaped, push_time};
 
     #[derive(Clone, Default)]
     struct Page(Arc<Mutex<Vec<u8>>>);
@@ -179,11 +240,53 @@ mod tests {
         let log = Log::to(Level::Info, "processor-1", page.clone());
         log.debug("too small", &[]);
         log.warn("it broke", &[("what", "a \"pipe\"\r\n"), ("empty", "")]);
+        log.flush(Duration::from_secs(10));
         let text = String::from_utf8(page.0.lock().unwrap().clone()).unwrap();
         let rest = text.split_once("Z\",").unwrap().1;
         let expected = "\"level\":\"warn\",\"service\":\"pitwall\",\"instance_id\":\"processor-1\",\
                         \"msg\":\"it broke\",\"what\":\"a \\\"pipe\\\"\\u000d\\u000a\"}\n";
         assert_eq!(rest, expected);
+    }
+
+    /// A reader of the log that has stopped reading until it is told to go on.
+    struct Stuck(Receiver<()>, Page);
+
+    impl Write for Stuck {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            // An error is the sign to go on for good.
+            self.0.recv().ok();
+            self.1.write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn f83_who_logs_never_waits_and_what_is_lost_is_told() {
+        let page = Page::default();
+        let (go_on, stuck) = channel();
+        let log = Log::to(Level::Info, "processor-1", Stuck(stuck, page.clone()));
+        let lines = LINES_WAITING_MAX + 100;
+        for _ in 0..lines {
+            log.info("a line", &[]);
+        }
+        log.flush(Duration::ZERO);
+        drop(go_on);
+        log.flush(Duration::from_secs(10));
+        log.info("after", &[]);
+        log.flush(Duration::from_secs(10));
+        let text = String::from_utf8(page.0.lock().unwrap().clone()).unwrap();
+        let written = text.lines().filter(|line| line.contains("\"a line\"")).count();
+        let lost: usize = text
+            .lines()
+            .filter_map(|line| {
+                line.split_once("\"lines\":\"")?.1.split('"').next()?.parse::<usize>().ok()
+            })
+            .sum();
+        assert_eq!(written + lost, lines, "{lost} of {lines} are told to be lost");
+        assert!(lost > 0);
     }
 
     #[test]

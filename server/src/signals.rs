@@ -32,8 +32,8 @@ pub fn listen(shutdown: Shutdown, log: Log) -> io::Result<()> {
     let listening = move || {
         runtime.block_on(async move {
             signals.told_to_end(&log).await;
-            log.info("told to end: viewers are sent elsewhere, then the process exits", &[]);
             shutdown.begin();
+            log.info("told to end: viewers are sent elsewhere, then the process exits", &[]);
             signals.told_to_end(&log).await;
             log.warn("told to end a second time: the process exits at once", &[]);
             std::process::exit(IMPATIENT)

@@ -9,6 +9,7 @@ pub mod directus;
 pub mod entries;
 pub mod figures;
 pub mod fuzz;
+pub mod lines;
 pub mod live;
 pub mod platform;
 pub mod postgres;

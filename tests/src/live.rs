@@ -1,15 +1,15 @@
 //! The whole program in the process of a test: started as `main` starts it, ended when dropped.
 
-use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use pitwall::Listeners;
 use pitwall::config::Config;
 use pitwall::error::Stop;
-use pitwall::log::{Level, Log};
+use pitwall::log::Level;
 use pitwall::shutdown::Shutdown;
+
+use crate::lines::Lines;
 
 /// A running program.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ pub struct Live {
     pub address: SocketAddr,
     /// Where operators look.
     pub admin: SocketAddr,
-    log: Lines,
+    lines: Lines,
 }
 
 impl Live {
@@ -38,12 +38,12 @@ impl Live {
         let listeners = Listeners::bind(&config).expect("a free port");
         let address = listeners.live.local_addr().expect("it is bound");
         let admin = listeners.admin.local_addr().expect("it is bound");
-        let (shutdown, log) = (Shutdown::default(), Lines::default());
-        let sink = Log::to(Level::Debug, &config.instance_id, log.clone());
+        let shutdown = Shutdown::default();
+        let (log, lines) = Lines::of(Level::Debug, &config.instance_id);
         let end = shutdown.clone();
-        let run = move || pitwall::run(config, sink, listeners, end);
+        let run = move || pitwall::run(config, log, listeners, end);
         let thread = std::thread::Builder::new().name("pitwall".to_owned()).spawn(run);
-        Self { shutdown, thread: Some(thread.expect("a thread")), address, admin, log }
+        Self { shutdown, thread: Some(thread.expect("a thread")), address, admin, lines }
     }
 
     /// Begins the end, as SIGTERM does.
@@ -72,8 +72,7 @@ impl Live {
     /// What it has logged so far.
     #[must_use]
     pub fn log(&self) -> String {
-        let bytes = self.log.0.lock().unwrap_or_else(PoisonError::into_inner);
-        String::from_utf8_lossy(&bytes).into_owned()
+        self.lines.text()
     }
 }
 
@@ -84,19 +83,5 @@ impl Drop for Live {
             // A test that fails has said why already.
             drop(thread.join());
         }
-    }
-}
-
-#[derive(Clone, Debug, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! An access between a stub and a shard whose part the test plays.
 
-use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
+use std::io::Write;
+use std::sync::Arc;
 use std::time::Duration;
 
 use engine::id::{EventId, ShardIndex, ViewerId};
@@ -12,11 +12,12 @@ use pitwall::context::Context;
 use pitwall::live::access::{Access, Identity};
 use pitwall::live::mailbox::{Address, Ask, Grant, Grants, Mailbox, Order, mailbox};
 use pitwall::live::session::{Cookie, Session};
-use pitwall::log::{Level, Log};
+use pitwall::log::Level;
 use pitwall::metrics::{Page, Section as _};
 use pitwall::shutdown::{Shutdown, Stage};
 use pitwall::status::{Report, State};
 use tests::directus::Directus;
+use tests::lines::Lines;
 use tokio::sync::mpsc;
 
 /// How long a test waits for what must come.
@@ -42,8 +43,7 @@ impl World {
         "127.0.0.1".clone_into(&mut config.directus.host);
         config.directus.port = directus.port();
         adjust(&mut config);
-        let log = Lines::default();
-        let sink = Log::to(Level::Debug, "access", log.clone());
+        let (sink, log) = Lines::of(Level::Debug, "access");
         let context = Context::new(config, sink, Shutdown::default());
         let access = Access::new(&context);
         let (address, mailbox) = mailbox(ShardIndex(0)).unwrap();
@@ -134,7 +134,7 @@ impl World {
     pub(crate) fn everything_shown(&self) -> String {
         let mut page = Page::default();
         self.access.write(&mut page);
-        let log = String::from_utf8(self.log.0.lock().unwrap().clone()).unwrap();
+        let log = self.log.text();
         format!("{log}\n{}\n{:?}\n{:?}", page.into_text(), self.access, self.context)
     }
 
@@ -165,18 +165,4 @@ pub(crate) fn known(identity: Identity) -> Arc<Session> {
 /// A viewer of the shard.
 pub(crate) fn viewer(index: u32) -> ViewerId {
     ViewerId { index, generation: 0 }
-}
-
-#[derive(Clone, Debug, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }

@@ -1,7 +1,7 @@
 //! A source, its shards' mailboxes in the hands of the test, and an ingestion service.
 
-use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
+use std::io::Write;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -12,10 +12,11 @@ use pitwall::context::Context;
 use pitwall::error::Stop;
 use pitwall::live::mailbox::{FeedMail, Mailbox, mailbox};
 use pitwall::live::source::{self, Numbers, SourceMail};
-use pitwall::log::{Level, Log};
+use pitwall::log::Level;
 use pitwall::metrics::{Page, Section};
 use pitwall::shutdown::{Shutdown, Stage};
 use pitwall::status::{Report, State};
+use tests::lines::Lines;
 use tests::redis::Redis;
 
 /// The stream of all these tests.
@@ -51,31 +52,6 @@ pub(crate) struct Rig {
     thread: Option<JoinHandle<()>>,
 }
 
-/// What was logged.
-#[derive(Clone, Default)]
-pub(crate) struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Lines {
-    pub(crate) fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-    }
-
-    pub(crate) fn count(&self, part: &str) -> usize {
-        self.text().lines().filter(|line| line.contains(part)).count()
-    }
-}
-
 /// Settings with short times.
 pub(crate) fn config(url: &str) -> Config {
     let mut config = Config::new(url, "postgres://nobody@127.0.0.1:1/none");
@@ -94,9 +70,8 @@ impl Rig {
 
     /// A source with these settings, which knows the devices and may have come to nothing else yet.
     pub(crate) fn with(config: Config) -> Self {
-        let log = Lines::default();
-        let level = Log::to(Level::Info, &config.instance_id, log.clone());
-        let context = Context::new(config, level, Shutdown::default());
+        let (sink, log) = Lines::of(Level::Info, &config.instance_id);
+        let context = Context::new(config, sink, Shutdown::default());
         let (address, mailbox) = mailbox(ShardIndex(0)).unwrap();
         let started = source::start(&context, Arc::new([address])).unwrap();
         let roster = Arc::new(roster());

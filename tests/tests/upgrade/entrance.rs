@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use engine::id::ShardIndex;
@@ -12,10 +12,11 @@ use pitwall::live::access::Access;
 use pitwall::live::admission::Admission;
 use pitwall::live::mailbox::{Address, Mailbox, Newcomer, Order, mailbox};
 use pitwall::live::upgrade::{self, Door, Meter};
-use pitwall::log::{Level, Log};
+use pitwall::log::Level;
 use pitwall::metrics::{Page, Section};
 use pitwall::shutdown::Shutdown;
 use tests::client::Client;
+use tests::lines::Lines;
 use tests::scene::Authority;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
@@ -55,8 +56,8 @@ impl Entrance {
         config.directus.host = "127.0.0.1".to_owned();
         config.directus.port = authority.port;
         change(&mut config);
-        let (shutdown, log) = (Shutdown::default(), Lines::default());
-        let sink = Log::to(Level::Debug, "test", log.clone());
+        let shutdown = Shutdown::default();
+        let (sink, log) = Lines::of(Level::Debug, "test");
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let inside = runtime.enter();
         let context = Context::new(config, sink, shutdown.clone());
@@ -190,7 +191,7 @@ impl Entrance {
 
     /// What was logged.
     pub(crate) fn log(&self) -> String {
-        String::from_utf8(self.log.0.lock().unwrap().clone()).unwrap()
+        self.log.text()
     }
 }
 
@@ -223,19 +224,5 @@ pub(crate) fn is_cut(stream: &mut TcpStream) -> bool {
         Ok(count) => count == 0,
         Err(error) if error.kind() == io::ErrorKind::ConnectionReset => true,
         Err(error) => panic!("it was to be closed: {error}"),
-    }
-}
-
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
