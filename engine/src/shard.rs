@@ -348,6 +348,18 @@ impl Shard {
         self.viewers.count()
     }
 
+    /// How many rounds have begun. What was taken in before one began is sent when it is over.
+    #[must_use]
+    pub const fn round_count(&self) -> u64 {
+        self.sending.round_count
+    }
+
+    /// True while a round has begun and is not over.
+    #[must_use]
+    pub const fn is_in_round(&self) -> bool {
+        self.sending.is_in_round()
+    }
+
     /// How positions were judged.
     #[must_use]
     pub const fn verdicts(&self) -> &VerdictTally {

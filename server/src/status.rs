@@ -1,7 +1,7 @@
 //! What each part of the program says of itself: its state, the effect of that, and what to do.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use crate::clock::Clock;
 use crate::log::{Level, Log};
@@ -128,7 +128,8 @@ pub struct Status {
     clock: Clock,
     log: Log,
     components: Mutex<Vec<Arc<Component>>>,
-    heartbeats: Mutex<Vec<Arc<Heartbeat>>>,
+    /// Each belongs to its loop and goes with it: one that has ended is not silent.
+    heartbeats: Mutex<Vec<Weak<Heartbeat>>>,
     is_draining: AtomicBool,
 }
 
@@ -179,7 +180,10 @@ impl Status {
             clock: self.clock,
             beaten_ms,
         });
-        self.heartbeats.lock().unwrap_or_else(PoisonError::into_inner).push(heartbeat.clone());
+        self.heartbeats
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(Arc::downgrade(&heartbeat));
         heartbeat
     }
 
@@ -192,7 +196,9 @@ impl Status {
     /// The loops.
     #[must_use]
     pub fn heartbeats(&self) -> Vec<Arc<Heartbeat>> {
-        self.heartbeats.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let mut heartbeats = self.heartbeats.lock().unwrap_or_else(PoisonError::into_inner);
+        heartbeats.retain(|heartbeat| heartbeat.strong_count() > 0);
+        heartbeats.iter().filter_map(Weak::upgrade).collect()
     }
 
     /// From now on the process is not ready, whatever its components say.

@@ -12,6 +12,8 @@ use crate::time::Now;
 /// The state of sending: the round, and who has a turn.
 #[derive(Debug, Default)]
 pub(crate) struct Sending {
+    /// Rounds begun so far.
+    pub(crate) round_count: u64,
     /// Viewers with something of their own to send.
     pub(crate) ready: VecDeque<u32>,
     /// Viewers that a round need not look at.
@@ -78,6 +80,7 @@ impl Sending {
         self.round.walk = None;
         self.round.rotation = self.round.rotation.wrapping_add(1);
         self.round.is_running = true;
+        self.round_count += 1;
         self.round.began_us = now.monotonic_us;
     }
 
@@ -87,6 +90,11 @@ impl Sending {
     /// sleep would count as part of the round.
     pub(crate) fn has_work(&self) -> bool {
         self.round.is_running || self.round.ended || self.turn.is_some() || !self.ready.is_empty()
+    }
+
+    /// A round has begun and not every send of it is done.
+    pub(crate) const fn is_in_round(&self) -> bool {
+        self.round.is_running || self.round.ended
     }
 
     /// Microseconds until a round may begin.

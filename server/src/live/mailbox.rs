@@ -84,6 +84,18 @@ pub struct Newcomer {
     pub session: Arc<Session>,
     /// Its place under the limits, free again when dropped.
     pub permit: Permit,
+    /// Its place on the shard, free again when dropped.
+    pub place: Place,
+}
+
+/// A viewer's place on a shard, given back when dropped, whatever ended the viewer.
+#[derive(Debug)]
+pub struct Place(Arc<Gauge>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.add(-1);
+    }
 }
 
 /// One piece of the answer to [`Order::Grants`]; the sender is dropped after the last.
@@ -166,12 +178,24 @@ pub struct Address {
     peers: Sender<PeerMessage>,
     orders: Sender<Order>,
     bell: Arc<Bell>,
-    /// Viewers of the shard and those on their way to it: whoever places one counts it, the shard
-    /// takes it off again.
-    pub load: Arc<Gauge>,
+    /// Viewers of the shard and those on their way to it, see [`Address::place`].
+    load: Arc<Gauge>,
 }
 
 impl Address {
+    /// Counts one more viewer, for as long as what is returned lives.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        self.load.add(1);
+        Place(self.load.clone())
+    }
+
+    /// How many viewers the shard has or is about to have.
+    #[must_use]
+    pub fn load(&self) -> i64 {
+        self.load.value()
+    }
+
     /// Puts mail of the source in, or gives it back when there is no room.
     pub fn feed(&self, mail: FeedMail) -> Result<(), TrySendError<FeedMail>> {
         self.feed.try_send(mail)?;

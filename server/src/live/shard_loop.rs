@@ -9,6 +9,7 @@ mod drain;
 mod linger;
 mod mail;
 mod numbers;
+mod timing;
 
 use std::collections::VecDeque;
 use std::io;
@@ -20,7 +21,6 @@ use std::time::Duration;
 
 use engine::fanout::Sent;
 use engine::id::{ShardIndex, ViewerId};
-use engine::limits::SWEEP_STEP_MS;
 use engine::shard::{GoneReason, PeerMessage, Shard, ShardConfig};
 use rustix::thread::CpuSet;
 use tokio::sync::mpsc;
@@ -31,6 +31,7 @@ use self::connections::Connections;
 use self::drain::Drain;
 use self::linger::Lingering;
 use self::mail::Granting;
+use self::timing::Timing;
 use super::driver::epoll::{Epoll, Ready};
 use super::driver::{Received, receive, send};
 use super::mailbox::{Address, Ask, Mailbox};
@@ -48,9 +49,6 @@ const READS_PER_TURN: usize = 2;
 
 /// Sends before the shard looks for mail again: some 5 ms.
 const SENDS_PER_TURN: usize = 1_024;
-
-/// Batches of positions whose way to the viewers is timed at once; further ones are not.
-const TIMED_BATCHES_MAX: usize = 1_024;
 
 /// The bell's key; no viewer has it, since no table has so many places.
 const BELL_KEY: u64 = u64::MAX;
@@ -108,8 +106,10 @@ struct Turning {
     granting: Option<Granting>,
     lingering: Lingering,
     drain: Option<Drain>,
-    /// When batches were read that are not all written yet.
-    timed_us: Vec<u64>,
+    /// Viewers whose side has ended. They are let go when what they are owed has been offered: a
+    /// close frame may stand before the end, and is answered.
+    ended: Vec<ViewerId>,
+    timing: Timing,
     numbers: Numbers,
     copied_ms: u64,
     checked_ms: u64,
@@ -118,7 +118,7 @@ struct Turning {
 impl Turning {
     fn new(parts: Parts) -> io::Result<Self> {
         let epoll = Epoll::new()?;
-        epoll.add(&parts.mailbox.bell.fd, BELL_KEY)?;
+        epoll.add_reader(&parts.mailbox.bell.fd, BELL_KEY)?;
         let config = shard_config(&parts.context.config.live, parts.shard);
         let name = format!("shard {}", parts.shard.0);
         Ok(Self {
@@ -138,7 +138,8 @@ impl Turning {
             granting: None,
             lingering: Lingering::default(),
             drain: None,
-            timed_us: Vec::new(),
+            ended: Vec::new(),
+            timing: Timing::default(),
             numbers: Numbers::default(),
             copied_ms: 0,
             checked_ms: 0,
@@ -146,7 +147,7 @@ impl Turning {
     }
 
     fn run(&mut self) -> io::Result<()> {
-        pin(self.address().shard);
+        pin(self.shard.index(), self.context.config.live.shard_count);
         while !self.is_over() {
             self.heartbeat.beat();
             self.shard.handle_time(self.context.clock.now());
@@ -154,16 +155,17 @@ impl Turning {
             self.take_input();
             self.close_wave();
             self.shard.handle_flush();
+            self.timing.flushed(&self.shard);
             let is_done = self.give_output();
+            self.timing.sent(&self.shard, &self.window, self.context.clock);
+            if is_done {
+                self.let_go_of_ended();
+            }
             self.pass_on();
             self.copy_numbers();
             self.sleep(is_done)?;
         }
         Ok(())
-    }
-
-    fn address(&self) -> &Address {
-        &self.addresses[usize::from(self.shard.index().0)]
     }
 
     /// Reads from the sockets that have something, and tells of those that have room again.
@@ -209,13 +211,19 @@ impl Turning {
                 }
                 Received::Nothing => return,
                 Received::End => {
-                    self.shard.handle_lost(viewer);
-                    drop(self.forget(viewer));
+                    self.ended.push(viewer);
                     return;
                 }
             }
         }
         self.read_later(viewer);
+    }
+
+    fn let_go_of_ended(&mut self) {
+        while let Some(viewer) = self.ended.pop() {
+            self.shard.handle_lost(viewer);
+            drop(self.forget(viewer));
+        }
     }
 
     fn read_later(&mut self, viewer: ViewerId) {
@@ -289,9 +297,7 @@ impl Turning {
 
     /// Gives the viewer's socket back, which is closed if nobody takes it.
     fn forget(&mut self, viewer: ViewerId) -> Option<TcpStream> {
-        let connection = self.connections.remove(viewer)?;
-        self.address().load.add(-1);
-        Some(connection.socket)
+        self.connections.remove(viewer).map(|connection| connection.socket)
     }
 
     fn copy_numbers(&mut self) {
@@ -317,13 +323,7 @@ impl Turning {
     /// Waits for news, unless there is something left to do.
     fn sleep(&mut self, is_done: bool) -> io::Result<()> {
         let rest_us = self.shard.poll_timeout();
-        if rest_us >= SWEEP_STEP_MS * 1000 {
-            let now_us = self.context.clock.monotonic_us();
-            for read_us in self.timed_us.drain(..) {
-                self.window.written.observe_us(now_us.saturating_sub(read_us));
-            }
-        }
-        let is_busy = !is_done || !self.to_read.is_empty();
+        let is_busy = !is_done || !self.to_read.is_empty() || !self.ended.is_empty();
         let mut timeout_us = if is_busy { 0 } else { rest_us.min(numbers::COPY_MS * 1000) };
         timeout_us = timeout_us.min(self.lingering.timeout_us());
         if self.drain.is_some() || self.granting.is_some() || !self.peer_waiting.is_empty() {
@@ -364,13 +364,17 @@ fn key_of(viewer: ViewerId) -> u64 {
     u64::from(viewer.generation) << 32 | u64::from(viewer.index)
 }
 
-/// Keeps the thread on one core of those the process may use; a hint, so failing changes nothing.
-fn pin(shard: ShardIndex) {
+/// Keeps the thread on one core, when the shards have as many cores as they are and nobody else is
+/// meant to use them: otherwise the scheduler knows better, and several processes of one machine would
+/// all choose the same cores. It is a hint, so failing changes nothing.
+fn pin(shard: ShardIndex, shard_count: u8) {
     let Ok(allowed) = rustix::thread::sched_getaffinity(None) else { return };
     let cores: Vec<usize> = (0..CpuSet::MAX_CPU).filter(|&core| allowed.is_set(core)).collect();
-    if cores.len() > 1 {
+    // A quota may allow less time than there are cores.
+    let usable = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    if cores.len() > 1 && cores.len() == usable && cores.len() == usize::from(shard_count) {
         let mut own = CpuSet::new();
-        own.set(cores[usize::from(shard.0) % cores.len()]);
+        own.set(cores[usize::from(shard.0)]);
         rustix::thread::sched_setaffinity(None, &own).ok();
     }
 }

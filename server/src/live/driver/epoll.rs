@@ -45,8 +45,16 @@ impl Epoll {
 
     /// Registers a socket; closing it ends that.
     pub fn add(&self, socket: impl AsFd, key: u64) -> io::Result<()> {
-        let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
-        Ok(epoll::add(&self.fd, socket, EventData::new_u64(key), flags)?)
+        self.register(socket, key, EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP)
+    }
+
+    /// Registers something of which only bytes to read are news.
+    pub fn add_reader(&self, reader: impl AsFd, key: u64) -> io::Result<()> {
+        self.register(reader, key, EventFlags::IN)
+    }
+
+    fn register(&self, fd: impl AsFd, key: u64, flags: EventFlags) -> io::Result<()> {
+        Ok(epoll::add(&self.fd, fd, EventData::new_u64(key), flags | EventFlags::ET)?)
     }
 
     /// Waits until there is news, but no longer than `timeout`.

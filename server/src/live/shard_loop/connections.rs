@@ -6,6 +6,7 @@ use std::sync::Arc;
 use engine::id::ViewerId;
 
 use crate::live::admission::Permit;
+use crate::live::mailbox::Place;
 use crate::live::session::Session;
 
 /// What belongs to one viewer outside the engine.
@@ -16,6 +17,7 @@ pub(super) struct Connection {
     pub(super) session: Arc<Session>,
     /// Given back when the connection goes.
     pub(super) _permit: Permit,
+    pub(super) _place: Place,
     /// On the clock of the process.
     pub(super) connected_ms: u64,
     /// It is among those that are to be read again.

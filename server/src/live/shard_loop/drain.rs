@@ -4,73 +4,78 @@ use engine::id::ViewerId;
 use engine::websocket::CloseCode;
 
 use super::Turning;
-use crate::clock::Clock;
 
 /// How long viewers may take to answer the last wave.
 const ANSWER_MS: u64 = 1_000;
 
 /// How far the closing has come.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Drain {
     began_ms: u64,
     over_ms: u64,
-    next_place: usize,
+    /// Who was there when it began. Nobody comes after that.
+    viewers: Vec<ViewerId>,
+    closed_count: usize,
 }
 
 impl Drain {
-    pub(super) fn new(clock: Clock, over_ms: u64) -> Self {
-        Self { began_ms: clock.monotonic_ms(), over_ms, next_place: 0 }
-    }
-
-    /// How many of so many places should be closed by now.
-    fn due(self, places: usize, now_ms: u64) -> usize {
+    /// How many should be closed by now.
+    fn due(&self, now_ms: u64) -> usize {
         let passed_ms = now_ms.saturating_sub(self.began_ms);
+        let count = self.viewers.len();
         if passed_ms >= self.over_ms {
-            return places;
+            return count;
         }
-        let share = u128::from(passed_ms + 1) * places as u128 / u128::from(self.over_ms);
-        usize::try_from(share).map_or(places, |due| due.min(places))
+        let share = u128::from(passed_ms + 1) * count as u128 / u128::from(self.over_ms);
+        usize::try_from(share).map_or(count, |due| due.min(count))
     }
 }
 
 impl Turning {
+    pub(super) fn begin_drain(&mut self, over_ms: u64) {
+        let places = 0..self.connections.places();
+        let viewers = self.connections.range(places).map(|(viewer, _)| viewer).collect();
+        let began_ms = self.context.clock.monotonic_ms();
+        self.drain = Some(Drain { began_ms, over_ms, viewers, closed_count: 0 });
+    }
+
     /// Closes the viewers whose turn it is.
     pub(super) fn close_wave(&mut self) {
         let now_ms = self.context.clock.monotonic_ms();
-        let places = self.connections.places();
         let Some(drain) = &mut self.drain else { return };
-        let due = drain.due(places, now_ms);
-        let range = drain.next_place..due.max(drain.next_place);
-        drain.next_place = range.end;
-        let wave: Vec<ViewerId> = self.connections.range(range).map(|(viewer, _)| viewer).collect();
-        for viewer in wave {
-            let code = CloseCode::RESTART;
-            self.shard.handle_close(viewer, code, code.reason());
+        let due = drain.due(now_ms).max(drain.closed_count);
+        let wave = drain.closed_count..due;
+        drain.closed_count = due;
+        for &viewer in &drain.viewers[wave] {
+            // One who has gone by itself is nobody any more.
+            self.shard.handle_close(viewer, CloseCode::RESTART, CloseCode::RESTART.reason());
         }
     }
 
     /// True when the last viewer has gone, or the rest will not go by itself.
     pub(super) fn is_over(&self) -> bool {
-        let Some(drain) = self.drain else { return false };
+        let Some(drain) = &self.drain else { return false };
         let passed_ms = self.context.clock.monotonic_ms().saturating_sub(drain.began_ms);
-        let is_through = drain.next_place >= self.connections.places();
-        is_through && self.connections.count() == 0 || passed_ms >= drain.over_ms + ANSWER_MS
+        self.connections.count() == 0 || passed_ms >= drain.over_ms + ANSWER_MS
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use engine::id::ViewerId;
+
     use super::Drain;
 
     #[test]
     fn waves_are_even_and_reach_everybody() {
-        let drain = Drain { began_ms: 1_000, over_ms: 1_000, next_place: 0 };
+        let viewers = vec![ViewerId { index: 0, generation: 0 }; 1_000];
+        let mut drain = Drain { began_ms: 1_000, over_ms: 1_000, viewers, closed_count: 0 };
         for (now_ms, expected) in
             [(1_000, 1), (1_099, 100), (1_499, 500), (1_999, 1_000), (9_000, 1_000)]
         {
-            assert_eq!(drain.due(1_000, now_ms), expected, "at {now_ms}");
+            assert_eq!(drain.due(now_ms), expected, "at {now_ms}");
         }
-        let at_once = Drain { began_ms: 0, over_ms: 0, next_place: 0 };
-        assert_eq!(at_once.due(7, 0), 7);
+        drain.over_ms = 0;
+        assert_eq!(drain.due(1_000), 1_000);
     }
 }

@@ -1,12 +1,10 @@
 //! What a shard does with its mail: bounded per turn, so that sockets have their turn as well.
 
 use engine::fanout::Sent;
-use engine::id::{EventId, ViewerId};
 use engine::websocket::{CloseCode, write_close};
 
 use super::connections::Connection;
-use super::drain::Drain;
-use super::{TIMED_BATCHES_MAX, Turning, key_of};
+use super::{Turning, key_of};
 use crate::live::driver::send;
 use crate::live::mailbox::{FeedMail, Grant, Grants, Newcomer, Order};
 
@@ -68,9 +66,7 @@ impl Turning {
                     let now_us = self.context.clock.monotonic_us();
                     let took_us = now_us.saturating_sub(batch.read_us);
                     self.window.applied.observe_many_us(took_us, batch.routed.len() as u64);
-                    if self.timed_us.len() < TIMED_BATCHES_MAX {
-                        self.timed_us.push(batch.read_us);
-                    }
+                    self.numbers.untimed += u64::from(!self.timing.taken(batch.read_us));
                 }
             }
             FeedMail::Withdrawal(withdrawal) => self.shard.handle_withdrawal(&withdrawal),
@@ -87,7 +83,7 @@ impl Turning {
             Order::Close(viewer, code, reason) => self.shard.handle_close(viewer, code, reason),
             // A new asker takes the place of one that has not waited for its answer.
             Order::Grants(to) => self.granting = Some(Granting { to, next_place: 0 }),
-            Order::Drain(over_ms) => self.drain = Some(Drain::new(self.context.clock, over_ms)),
+            Order::Drain(over_ms) => self.begin_drain(over_ms),
         }
     }
 
@@ -99,7 +95,7 @@ impl Turning {
             }
             (None, _) => None,
         };
-        let Newcomer { socket, mut unread, session, permit } = newcomer;
+        let Newcomer { socket, mut unread, session, permit, place } = newcomer;
         let opened = if refusal.is_none() { self.shard.handle_open() } else { None };
         let Some(viewer) = opened else {
             let code = refusal.unwrap_or(CloseCode::TRY_AGAIN_LATER);
@@ -109,12 +105,10 @@ impl Turning {
             if send(&socket, &bytes) == Sent::All {
                 self.lingering.add(socket, self.context.clock.monotonic_ms());
             }
-            self.address().load.add(-1);
             return;
         };
         if self.epoll.add(&socket, key_of(viewer)).is_err() {
             self.shard.handle_lost(viewer);
-            self.address().load.add(-1);
             return;
         }
         self.numbers.opened += 1;
@@ -123,6 +117,7 @@ impl Turning {
             socket,
             session,
             _permit: permit,
+            _place: place,
             connected_ms: self.context.clock.monotonic_ms(),
             is_to_read: false,
         };
@@ -146,7 +141,7 @@ impl Turning {
             viewer,
             session: connection.session.clone(),
             connected_ms: connection.connected_ms,
-            events: events_of(shard, viewer),
+            events: shard.topics(viewer).collect(),
         });
         let piece = Grants { shard: shard.index(), grants: grants.collect() };
         let is_heard = granting.to.try_send(piece).is_ok();
@@ -154,8 +149,4 @@ impl Turning {
             self.granting = None;
         }
     }
-}
-
-fn events_of(shard: &engine::shard::Shard, viewer: ViewerId) -> Vec<EventId> {
-    shard.topics(viewer).collect()
 }

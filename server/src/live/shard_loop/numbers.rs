@@ -34,6 +34,8 @@ pub struct Numbers {
     pub sent_bytes: u64,
     /// Viewers let in since the start.
     pub opened: u64,
+    /// Batches whose way to the viewers was not timed, since too many were on it.
+    pub untimed: u64,
     /// Questions about access that found no room and were answered with `error`.
     pub asks_refused: u64,
 }
@@ -181,6 +183,9 @@ fn write_viewers(page: &mut Page, sum: impl Fn(fn(&Numbers) -> u64) -> u64) {
             ("ask_refused", sum(|n| n.asks_refused)),
         ],
     );
+    let help =
+        "Batches that are missing in processor_live_written_seconds: too many were on their way.";
+    page.counter("processor_live_untimed_batches_total", help, sum(|n| n.untimed));
     page.counter("processor_live_sends_total", "Calls of send.", sum(|n| n.sends));
     page.counter(
         "processor_live_sent_bytes_total",

@@ -233,13 +233,11 @@ fn hand_over(
     door: &Door,
 ) -> Result<(), Option<(TcpStream, Permit)>> {
     let Arrival { session, unread } = arrival;
-    let least = door.shards.iter().min_by_key(|address| address.load.value());
+    let least = door.shards.iter().min_by_key(|address| address.load());
     let address = least.expect("there is at least one shard");
     let socket = stream.into_std().map_err(|_| None)?;
-    address.load.add(1);
-    let newcomer = Newcomer { socket, unread, session, permit };
+    let newcomer = Newcomer { socket, unread, session, permit, place: address.place() };
     let Err(refused) = address.order(Order::Open(Box::new(newcomer))) else { return Ok(()) };
-    address.load.add(-1);
     match refused.into_inner() {
         Order::Open(newcomer) => {
             let Newcomer { socket, permit, .. } = *newcomer;
