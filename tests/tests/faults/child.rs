@@ -94,7 +94,26 @@ impl Pitwall {
 
     /// Files it has open, sockets among them, as the system says.
     pub(crate) fn open_files(&self) -> usize {
-        fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
+        self.files().len()
+    }
+
+    /// What is behind each of them; some may be closed meanwhile.
+    fn files(&self) -> Vec<String> {
+        let all = fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap();
+        let names = all.map(|file| fs::read_link(file.unwrap().path()));
+        names.filter_map(|name| Some(name.ok()?.display().to_string())).collect()
+    }
+
+    /// Waits until it has no more files open than this.
+    pub(crate) fn closes_files(&self, scene: &Scene, most: usize) {
+        let mut left = Vec::new();
+        let until = std::panic::AssertUnwindSafe(|| {
+            scene.until("its files are closed", || {
+                left = self.files();
+                left.len() <= most
+            });
+        });
+        assert!(std::panic::catch_unwind(until).is_ok(), "{most} were allowed: {left:#?}");
     }
 
     /// Time it has spent on a core.

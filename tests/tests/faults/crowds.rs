@@ -1,9 +1,10 @@
 //! Many viewers at once: those who read nothing beside those who do, and those who come and go.
 
+use std::io::Write;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use tests::client::Client;
+use tests::client::{Client, masked};
 use tests::platform::imei;
 use tests::proxy::Proxy;
 use tests::scene::{EVENT, Scene, metric, metric_sum};
@@ -53,6 +54,36 @@ fn f62_three_hundred_stuck_viewers_take_nothing_from_thirty_good_ones() {
     let delivered = shows("processor_live_frames_total{result=\"delivered\"}");
     assert!(delivered < FRAMES * (30.0 + 150.0), "{delivered}: the stuck ones are stuck");
     assert_eq!(metric_sum(live.admin, "processor_live_viewers"), Some(330.0), "nobody was cut");
+}
+
+#[test]
+fn f65_who_leaves_replies_unread_for_half_a_minute_is_cut_although_it_answers_pings() {
+    let mut scene = Scene::with_devices(300);
+    let live = scene.start();
+    scene.publish_one_each(300, scene.now_ms());
+    // So that a snapshot is more than what the kernel holds for one viewer.
+    let accepted = "processor_live_positions_total{verdict=\"accepted\"}";
+    scene.wait_for_metric(live.admin, accepted, 300);
+    let mut deaf = scene.viewer_with_small_window(&live);
+    for _ in 0..15 {
+        deaf.subscribe(EVENT, "");
+    }
+    let began = Instant::now();
+    let stalled = "processor_live_viewer_inputs_total{what=\"stalled\"}";
+    let mut ponged = Instant::now();
+    scene.until_within(Duration::from_secs(50), "the deaf one is cut", || {
+        if ponged.elapsed() < Duration::from_secs(1) {
+            return false;
+        }
+        ponged = Instant::now();
+        // Fails when it is cut.
+        deaf.stream().write_all(&masked(0x8a, b"")).ok();
+        metric(live.admin, stalled) == Some(1.0)
+    });
+    assert!(began.elapsed() > Duration::from_secs(25), "{:?}", began.elapsed());
+    let mut beside = scene.viewer(&live);
+    beside.subscribe(EVENT, "");
+    beside.reply("subscribed");
 }
 
 #[test]
@@ -126,7 +157,7 @@ fn f75_two_thousand_who_come_and_go_leave_nothing_behind() {
     });
     scene.until("all of them are forgotten", is_empty);
     // The pool of connections to Directus may have grown to what is in flight at once.
-    scene.until("their files are closed", || process.open_files() <= files + 32);
+    process.closes_files(&scene, files + 32);
     let opened = metric(process.admin, "processor_live_viewers_opened_total").unwrap();
     assert!(opened >= 1_201.0, "{opened} were viewers");
     let mut last = scene.viewer_at(process.live, 1);

@@ -62,10 +62,10 @@ fn f78_the_end_comes_in_time_with_viewers_that_read_nothing() {
         scene.publish_one_each(300, began_ms + round);
     }
     scene.until("they are stuck", || {
-        let due = metric(process.admin, "processor_live_frames_due_total");
-        let delivered = metric(process.admin, "processor_live_frames_total{result=\"delivered\"}");
-        due.zip(delivered)
-            .is_some_and(|(due, delivered)| due == 10.0 * 300.0 * 60.0 && delivered < due / 2.0)
+        let of = |name| metric(process.admin, name).unwrap_or(0.0);
+        let due = of("processor_live_frames_due_total");
+        let delivered = of("processor_live_frames_total{result=\"delivered\"}");
+        due >= 10.0 * 300.0 * 60.0 && delivered < due / 2.0
     });
     ends_in_order(&scene, &mut process);
 }

@@ -1,7 +1,8 @@
 //! Strangers at the door: forged lines, random cookies, the wrong port.
 
-use std::net::TcpStream;
+use std::net::{Ipv4Addr, TcpStream};
 
+use pitwall::config::Network;
 use serde_json::Value;
 use tests::client::{Client, page};
 use tests::scene::{EVENT, Mood, Scene};
@@ -38,6 +39,29 @@ fn t5_nothing_that_strangers_send_forges_or_floods_the_log() {
 }
 
 #[test]
+fn t3_viewers_who_reach_the_proxy_without_tls_are_warned_of_once() {
+    let scene = Scene::new();
+    let mut config = scene.config();
+    config.live.access.trusted_proxies =
+        vec![Network { address: Ipv4Addr::LOCALHOST.into(), prefix_bits: 32 }];
+    config.live.access.allow_missing_origin = Some(true);
+    let live = scene.start_with(config);
+    let warnings = || live.log().matches("viewers reach the proxy without TLS").count();
+    for scheme in ["https", "wss"] {
+        let mut viewer = scene.viewer_with(&live, &[("X-Forwarded-Proto", scheme)]);
+        viewer.subscribe(EVENT, "");
+        viewer.reply("subscribed");
+    }
+    assert_eq!(warnings(), 0, "{}", live.log());
+    for scheme in ["http", "ws"] {
+        let mut viewer = scene.viewer_with(&live, &[("X-Forwarded-Proto", scheme)]);
+        viewer.subscribe(EVENT, "");
+        viewer.reply("subscribed");
+        assert_eq!(warnings(), 1, "{}", live.log());
+    }
+}
+
+#[test]
 fn t12_random_cookies_make_no_more_calls_than_allowed_and_keep_nobody_out_for_long() {
     let scene = Scene::new();
     let mut config = scene.config();
@@ -59,13 +83,13 @@ fn t12_random_cookies_make_no_more_calls_than_allowed_and_keep_nobody_out_for_lo
     }
     let calls = scene.identity_calls();
     assert!(calls <= 40, "{calls} calls for 100 cookies");
+    scene.until("all are forgotten", || {
+        scene.metric(&live, "processor_live_half_open") == Some(0.0)
+    });
     scene.authority.knowledge().mood = Mood::Well;
     let mut viewer = scene.viewer(&live);
     viewer.subscribe(EVENT, "");
     viewer.reply("subscribed");
-    scene.until("all are forgotten", || {
-        scene.metric(&live, "processor_live_half_open") == Some(0.0)
-    });
 }
 
 #[test]
