@@ -7,6 +7,7 @@ pub mod client;
 pub mod directory;
 pub mod directus;
 pub mod entries;
+pub mod exposition;
 pub mod figures;
 pub mod fuzz;
 pub mod lines;

@@ -53,7 +53,7 @@ const LOOK: Duration = Duration::from_millis(10);
 pub struct Scene {
     /// The stream's server.
     pub redis: Redis,
-    postgres: Option<Postgres>,
+    postgres: Postgres,
     postgres_url: String,
     /// Directus.
     pub authority: Authority,
@@ -82,7 +82,7 @@ impl Scene {
         let scene = Self {
             postgres_url: postgres.url(),
             redis,
-            postgres: Some(postgres),
+            postgres,
             authority: Authority::start(),
             runtime: runtime.expect("a runtime"),
             publisher,
@@ -149,6 +149,16 @@ impl Scene {
         Live::start(Config { instance_id: instance_id.to_owned(), ..self.config() })
     }
 
+    /// The settings of a program in this scene, as its environment.
+    #[must_use]
+    pub fn environment(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("REDIS_URL", self.redis.url()),
+            ("POSTGRES_URL", self.postgres_url.clone()),
+            ("DIRECTUS_BASE_URL", format!("http://127.0.0.1:{}", self.authority.port)),
+        ]
+    }
+
     /// Starts the program as a process of its own and waits until it is ready.
     #[must_use]
     pub fn serve(&self) -> Served {
@@ -187,6 +197,26 @@ impl Scene {
         Client::connect(live.address, &all).expect("the upgrade is accepted")
     }
 
+    /// Lets a user of the first organization in.
+    ///
+    /// # Panics
+    /// When the upgrade is refused.
+    #[must_use]
+    pub fn viewer_at(&self, address: SocketAddr, user: u64) -> Client {
+        let headers = [("Cookie", &*Self::cookie(user))];
+        Client::connect(address, &headers).expect("the upgrade is accepted")
+    }
+
+    /// Lets one in over a connection that holds little.
+    ///
+    /// # Panics
+    /// When the upgrade is refused.
+    #[must_use]
+    pub fn viewer_with_small_window_at(&self, address: SocketAddr, user: u64) -> Client {
+        let stream = connect_with(address, None, Some(4 * 1024));
+        Client::over(stream, &[("Cookie", &Self::cookie(user))]).expect("the upgrade is accepted")
+    }
+
     /// Lets the other organization's user in.
     ///
     /// # Panics
@@ -203,8 +233,7 @@ impl Scene {
     /// When the upgrade is refused.
     #[must_use]
     pub fn viewer_with_small_window(&self, live: &Live) -> Client {
-        let stream = connect_with(live.address, None, Some(4 * 1024));
-        Client::over(stream, &[("Cookie", &Self::cookie(USER))]).expect("the upgrade is accepted")
+        self.viewer_with_small_window_at(live.address, USER)
     }
 
     /// True when one more connection is refused, before or after the upgrade.
@@ -273,9 +302,26 @@ impl Scene {
         });
     }
 
-    /// Ends PostgreSQL.
+    /// Ends PostgreSQL at once, as a crash does.
     pub fn stop_postgres(&mut self) {
-        self.postgres = None;
+        self.postgres.stop();
+    }
+
+    /// Starts the ended PostgreSQL again, with all it had.
+    pub fn start_postgres(&mut self) {
+        self.postgres.start_again();
+    }
+
+    /// Where PostgreSQL listens, on 127.0.0.1.
+    #[must_use]
+    pub fn postgres_port(&self) -> u16 {
+        self.postgres.port()
+    }
+
+    /// Kills Redis and starts it again with these arguments.
+    pub fn restart_redis(&mut self, arguments: &[&str]) {
+        self.redis.kill_and_restart(arguments);
+        self.publisher = Publisher::connect(self.redis.port());
     }
 
     /// The time of the wall in milliseconds.
@@ -318,8 +364,16 @@ impl Scene {
     ///
     /// # Panics
     /// When it does not become true in time.
-    pub fn until(&self, what: &str, mut is_true: impl FnMut() -> bool) {
-        let deadline = Instant::now() + PATIENCE;
+    pub fn until(&self, what: &str, is_true: impl FnMut() -> bool) {
+        self.until_within(PATIENCE, what, is_true);
+    }
+
+    /// Waits until something is true that may take so long.
+    ///
+    /// # Panics
+    /// When it does not become true in time.
+    pub fn until_within(&self, patience: Duration, what: &str, mut is_true: impl FnMut() -> bool) {
+        let deadline = Instant::now() + patience;
         while !is_true() {
             assert!(Instant::now() < deadline, "it did not come true in time that {what}");
             std::thread::sleep(LOOK);
@@ -371,8 +425,20 @@ fn connect_with(address: SocketAddr, source: Option<Ipv4Addr>, window: Option<us
 }
 
 /// The value of a metric, if it is shown: by its name and labels, as written on the page.
-fn metric(admin: SocketAddr, name: &str) -> Option<f64> {
+#[must_use]
+pub fn metric(admin: SocketAddr, name: &str) -> Option<f64> {
     let page = page(admin, "/metrics");
     let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?;
     line.parse().ok()
+}
+
+/// The sum of a metric over its labels; `None` when the page does not show it.
+#[must_use]
+pub fn metric_sum(admin: SocketAddr, name: &str) -> Option<f64> {
+    let page = page(admin, "/metrics");
+    let values = page.lines().filter_map(|line| {
+        let (series, value) = line.strip_prefix(name)?.rsplit_once(' ')?;
+        (series.is_empty() || series.starts_with('{')).then(|| value.parse::<f64>().ok())?
+    });
+    values.reduce(|sum, value| sum + value)
 }

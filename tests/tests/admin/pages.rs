@@ -5,8 +5,8 @@ use std::thread;
 
 use pitwall::status::State;
 use serde_json::json;
+use tests::exposition::Exposition;
 
-use crate::exposition::Exposition;
 use crate::office::{CANARY, Office};
 
 #[test]

@@ -103,6 +103,7 @@ async fn let_in(
         End::Refused(Outcome::ForbiddenOrigin, refusal)
     })?;
     note_unknown_proxy(&head, peer, door);
+    note_plain_way(&head, peer, door);
     let client = client_address(&head, peer, &live.access.trusted_proxies);
     let (unread, cookie) = (head.rest, request.cookie.take());
     let is_placed = permit.settle(client).and_then(|()| permit.take_place());
@@ -161,6 +162,19 @@ fn note_unknown_proxy(head: &Head, peer: IpAddr, door: &Door) {
         ];
         let fields = fields.each_ref().map(|(name, value)| (*name, value.as_str()));
         door.context.log.warn("X-Forwarded-For of an unknown proxy is ignored", &fields);
+    }
+}
+
+/// A cookie that comes to a trusted proxy without TLS can be read and used by who stands in between.
+fn note_plain_way(head: &Head, peer: IpAddr, door: &Door) {
+    let is_plain = is_trusted(peer, &door.context.config.live.access.trusted_proxies)
+        && head.all("x-forwarded-proto").any(|scheme| matches!(scheme, b"http" | b"ws"));
+    if is_plain && door.meter.is_first_plain_way() {
+        let fields = [
+            ("effect", "Their cookies can be read on the way, and used."),
+            ("remedy", "Let the proxy lead viewers to https, and accept nothing else."),
+        ];
+        door.context.log.warn("viewers reach the proxy without TLS", &fields);
     }
 }
 

@@ -1,0 +1,140 @@
+//! The program as a process of its own, as an operator starts it.
+
+use std::fs::{self, File};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use tests::client::page;
+use tests::directory::Directory;
+use tests::scene::{Scene, metric};
+
+/// The exit code of a process whose port was taken between its choice and its use.
+const PORT_TAKEN: i32 = 69;
+
+/// A running process, killed when dropped.
+pub(crate) struct Pitwall {
+    child: Child,
+    directory: Directory,
+    /// Where viewers connect.
+    pub(crate) live: SocketAddr,
+    /// Where operators look.
+    pub(crate) admin: SocketAddr,
+}
+
+impl Pitwall {
+    /// Starts it with these settings beside those of the scene, and waits until it is ready.
+    pub(crate) fn start(scene: &Scene, settings: &[(&str, &str)]) -> Self {
+        Self::start_with_files(scene, settings, 4_096)
+    }
+
+    /// The same, with so many files at most.
+    pub(crate) fn start_with_files(
+        scene: &Scene,
+        settings: &[(&str, &str)],
+        files_max: u32,
+    ) -> Self {
+        let mut started = Self::launch(scene, settings, files_max);
+        scene.until("the process is ready", || {
+            match started.child.try_wait().unwrap().and_then(|status| status.code()) {
+                Some(PORT_TAKEN) => started = Self::launch(scene, settings, files_max),
+                Some(code) => panic!("it ended with {code}: {}", started.log()),
+                None => {}
+            }
+            page(started.admin, "/readyz").starts_with("HTTP/1.1 200")
+                && metric(started.admin, "processor_live_roster_devices").is_some_and(|n| n > 0.0)
+        });
+        started
+    }
+
+    fn launch(scene: &Scene, settings: &[(&str, &str)], files_max: u32) -> Self {
+        let directory = Directory::new("process").unwrap();
+        let log = File::create(directory.path().join("log")).unwrap();
+        let [live, admin] = free_ports();
+        // The shell sets the limit and then becomes the program.
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", "ulimit -n \"$0\" && exec \"$1\" serve", &files_max.to_string()])
+            .arg(env!("CARGO_BIN_EXE_program"))
+            .env_clear()
+            .env("LIVE_WS_HOST", "127.0.0.1")
+            .env("LIVE_WS_PORT", live.port().to_string())
+            .env("METRICS_HOST", "127.0.0.1")
+            .env("METRICS_PORT", admin.port().to_string())
+            .env("LIVE_WS_DRAIN_TIMEOUT_MS", "500")
+            .envs(scene.environment())
+            .envs(settings.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log);
+        Self { child: command.spawn().unwrap(), directory, live, admin }
+    }
+
+    /// Its log so far.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.directory.path().join("log")).unwrap()
+    }
+
+    /// Sends a signal by its name.
+    pub(crate) fn signal(&self, name: &str) {
+        let process = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-s", name, &process]).status().unwrap().success());
+    }
+
+    /// Waits until it has ended: how, and how long that took.
+    pub(crate) fn ended(&mut self, scene: &Scene) -> (ExitStatus, Duration) {
+        let began = Instant::now();
+        let mut status = ExitStatus::from_raw(0);
+        scene.until_within(Duration::from_secs(60), "the process has ended", || {
+            self.child.try_wait().unwrap().inspect(|ended| status = *ended).is_some()
+        });
+        (status, began.elapsed())
+    }
+
+    /// Files it has open, sockets among them, as the system says.
+    pub(crate) fn open_files(&self) -> usize {
+        self.files().len()
+    }
+
+    /// What is behind each of them; some may be closed meanwhile.
+    fn files(&self) -> Vec<String> {
+        let all = fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap();
+        let names = all.map(|file| fs::read_link(file.unwrap().path()));
+        names.filter_map(|name| Some(name.ok()?.display().to_string())).collect()
+    }
+
+    /// Waits until it has no more files open than this.
+    pub(crate) fn closes_files(&self, scene: &Scene, most: usize) {
+        let mut left = Vec::new();
+        let until = std::panic::AssertUnwindSafe(|| {
+            scene.until("its files are closed", || {
+                left = self.files();
+                left.len() <= most
+            });
+        });
+        assert!(std::panic::catch_unwind(until).is_ok(), "{most} were allowed: {left:#?}");
+    }
+
+    /// Time it has spent on a core.
+    pub(crate) fn processor_time(&self) -> Duration {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        // Behind the name, which ends at the last bracket: fields 14 and 15, in hundredths.
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split(' ').collect();
+        let ticks: u64 = fields[12..14].iter().map(|ticks| ticks.parse::<u64>().unwrap()).sum();
+        Duration::from_millis(ticks * 10)
+    }
+}
+
+impl Drop for Pitwall {
+    fn drop(&mut self) {
+        // Fails when it has ended, which is what is wanted.
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+fn free_ports() -> [SocketAddr; 2] {
+    let both = [(); 2].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
+    both.map(|listener| listener.local_addr().unwrap())
+}
