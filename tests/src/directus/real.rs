@@ -31,7 +31,7 @@ const PASSWORD: &str = "a-password-of-a-test";
 pub struct RealDirectus {
     // Dropped in this order: Directus, its database, its files.
     program: Option<Program>,
-    /// Its database; the tables are Directus's own.
+    /// Its database; the tables are Directus's own, but for `positions`.
     pub postgres: Postgres,
     directory: Directory,
     port: u16,
@@ -70,7 +70,18 @@ impl RealDirectus {
         let login = directus.api.call("POST", "/auth/login", None, Some(&admin));
         directus.admin = format!("Authorization: Bearer {}", login.text("access_token"));
         directus.role = collections::create(&directus);
+        directus.add_positions();
         directus
+    }
+
+    /// Adds the one table of the platform that Directus does not make.
+    fn add_positions(&self) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.expect("a runtime").block_on(async {
+            let client = self.postgres.connect().await;
+            let created = client.batch_execute(include_str!("../../data/copy/positions.sql")).await;
+            created.expect("Directus has no table of that name");
+        });
     }
 
     /// Runs it, also again after [`RealDirectus::kill`]; sessions live as long as `session_ttl`
@@ -109,6 +120,14 @@ impl RealDirectus {
     /// When Directus refuses it.
     pub fn add(&self, collection: &str, row: &serde_json::Value) {
         self.admin("POST", &format!("/items/{collection}"), Some(row));
+    }
+
+    /// Removes a row of a collection by its id.
+    ///
+    /// # Panics
+    /// When Directus refuses it.
+    pub fn remove(&self, collection: &str, id: &str) {
+        self.admin("DELETE", &format!("/items/{collection}/{id}"), None);
     }
 
     /// Adds an active user with the platform's role, and returns the id.
