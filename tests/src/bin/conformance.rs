@@ -20,8 +20,8 @@ use clap::Parser;
 use engine::websocket::{
     Failure, Incoming, Input, Reader, text_header, write_close, write_close_echo, write_pong,
 };
-use pitwall::config::Config;
-use pitwall::http::{Answer, HeadLimits, HeadReader, Refusal};
+use pitwall::config::LimitConfig;
+use pitwall::http::{Answer, Head, HeadLimits, HeadReader, Refusal};
 use pitwall::live::upgrade::Request;
 
 /// Bytes of one read: a few messages, and less than many, so that long input is split.
@@ -63,7 +63,7 @@ fn serve(port: u16) -> io::Result<()> {
 fn converse(mut stream: TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(SILENCE))?;
-    let mut bytes = match upgrade(&mut stream)? {
+    let mut bytes = match read_head(&mut stream)?.and_then(accept) {
         Ok((acceptance, rest)) => {
             stream.write_all(&acceptance)?;
             rest
@@ -94,28 +94,26 @@ fn converse(mut stream: TcpStream) -> io::Result<()> {
     }
 }
 
-/// The bytes that accept the upgrade, and those that came behind its head.
-fn upgrade(stream: &mut TcpStream) -> io::Result<Result<(Vec<u8>, Vec<u8>), Refusal>> {
-    let limits = Config::new("", "").live.limits;
-    let mut reader = HeadReader::new(HeadLimits {
-        bytes_max: limits.head_bytes_max,
-        headers_max: limits.headers_max,
-    });
+fn read_head(stream: &mut TcpStream) -> io::Result<Result<Head, Refusal>> {
+    let limits = LimitConfig::default();
+    let (bytes_max, headers_max) = (limits.head_bytes_max, limits.headers_max);
+    let mut reader = HeadReader::new(HeadLimits { bytes_max, headers_max });
     let mut buffer = vec![0; READ_BYTES];
     loop {
         let count = stream.read(&mut buffer)?;
         if count == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        match reader.handle_input(&buffer[..count]) {
-            Ok(None) => {}
-            Ok(Some(head)) => {
-                let request = Request::of(&head, limits.cookie_bytes_max);
-                return Ok(request.map(|request| (request.acceptance(), head.rest)));
-            }
-            Err(refusal) => return Ok(Err(refusal)),
+        if let Some(read) = reader.handle_input(&buffer[..count]).transpose() {
+            return Ok(read);
         }
     }
+}
+
+/// The bytes that accept the upgrade, and those that came behind its head.
+fn accept(head: Head) -> Result<(Vec<u8>, Vec<u8>), Refusal> {
+    let request = Request::of(&head, LimitConfig::default().cookie_bytes_max)?;
+    Ok((request.acceptance(), head.rest))
 }
 
 fn answer(step: Result<Incoming<'_>, Failure>, out: &mut Vec<u8>) {

@@ -11,7 +11,7 @@ use pitwall::shutdown::Shutdown;
 use serde_json::json;
 use tests::directus::real::RealDirectus;
 
-use super::platform::{Race, read, shared};
+use super::platform::{Race, shared};
 
 async fn identify(directus: &RealDirectus, cookie: &str) -> Identity {
     let mut config = Config::new("redis://127.0.0.1:1", &directus.postgres.url());
@@ -38,8 +38,7 @@ async fn is_nobody(directus: &RealDirectus, cookie: &str) {
 
 #[test]
 fn a_session_is_known_until_it_ends_by_any_of_its_ends() {
-    let shared = shared();
-    let directus = read(&shared);
+    let directus = shared();
     let race = Race::add(&directus);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {

@@ -2,8 +2,8 @@
 //! in it, and the program with a Redis of its own.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use pitwall::config::{Authority, Config};
 use serde_json::json;
@@ -12,6 +12,7 @@ use tests::directus::real::RealDirectus;
 use tests::entries::{Fix, Publisher};
 use tests::live::Live;
 use tests::platform::{imei, uuid};
+use tests::program::comes_true;
 use tests::redis::Redis;
 
 /// How long anything may take to come true: an old session lives on for ten seconds.
@@ -23,30 +24,17 @@ const LOOK: Duration = Duration::from_millis(100);
 /// Where the next race's ids begin.
 static NEXT_ID: AtomicU64 = AtomicU64::new(1_000);
 
-type Shared = Arc<RwLock<RealDirectus>>;
-
 /// The Directus of all tests that run now: it takes ten times as long to start as most tests take,
 /// and it ends with the last of them.
-pub(super) fn shared() -> Shared {
-    static SHARED: Mutex<Weak<RwLock<RealDirectus>>> = Mutex::new(Weak::new());
+pub(super) fn shared() -> Arc<RealDirectus> {
+    static SHARED: Mutex<Weak<RealDirectus>> = Mutex::new(Weak::new());
     let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-    // After a failure nobody knows in which state it was left.
-    if let Some(directus) = shared.upgrade().filter(|it| !it.is_poisoned()) {
+    if let Some(directus) = shared.upgrade() {
         return directus;
     }
-    let directus = Arc::new(RwLock::new(RealDirectus::start()));
+    let directus = Arc::new(RealDirectus::start());
     *shared = Arc::downgrade(&directus);
     directus
-}
-
-/// For a test that leaves it running.
-pub(super) fn read(shared: &Shared) -> RwLockReadGuard<'_, RealDirectus> {
-    shared.read().unwrap()
-}
-
-/// For a test that kills it: no other test runs meanwhile.
-pub(super) fn write(shared: &Shared) -> RwLockWriteGuard<'_, RealDirectus> {
-    shared.write().unwrap()
 }
 
 /// An organization with an event, a device and a user, and an event of another organization.
@@ -122,12 +110,18 @@ pub(super) struct Program {
 }
 
 impl Program {
-    /// Starts it, and waits until it is ready and knows the roster.
+    /// Starts it.
     pub(super) fn start(directus: &RealDirectus, authority: Authority) -> Self {
+        Self::start_asking(directus.port(), directus, authority)
+    }
+
+    /// Starts it so that it asks the Directus on this port, and waits until it is ready and knows the
+    /// roster.
+    pub(super) fn start_asking(port: u16, directus: &RealDirectus, authority: Authority) -> Self {
         let redis = Redis::start();
         let mut config = Config::new(&redis.url(), &directus.postgres.url());
         "127.0.0.1".clone_into(&mut config.directus.host);
-        config.directus.port = directus.port();
+        config.directus.port = port;
         // On a busy machine Node takes its time; what is late is the stub's matter.
         config.directus.auth_timeout_ms = 30_000;
         config.live.access.authority = authority;
@@ -204,10 +198,6 @@ pub(super) fn answer(viewer: &mut Client, event: &str) -> String {
 }
 
 /// Waits until something is true.
-pub(super) fn until(what: &str, mut is_true: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !is_true() {
-        assert!(Instant::now() < deadline, "it did not come true in time that {what}");
-        std::thread::sleep(LOOK);
-    }
+pub(super) fn until(what: &str, is_true: impl FnMut() -> bool) {
+    assert!(comes_true(PATIENCE, LOOK, is_true), "it did not come true in time that {what}");
 }

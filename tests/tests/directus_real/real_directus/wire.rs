@@ -3,12 +3,21 @@
 use pitwall::config::Authority;
 use serde_json::json;
 
-use super::platform::{Program, Race, answer, read, shared, until, write};
+use super::platform::{Program, Race, answer, shared, until};
+
+/// Waits until newcomers with this cookie are closed 4401; what was said of it is reused for a few
+/// seconds, and nothing else may be said of it.
+fn until_logged_out(program: &Program, cookie: &str) {
+    until("a newcomer is closed", || {
+        let refusal = program.refusal(cookie);
+        assert!(matches!(refusal, None | Some(4401)), "{refusal:?}");
+        refusal.is_some()
+    });
+}
 
 #[test]
 fn both_authorities_show_the_own_event_and_forbid_any_other() {
-    let shared = shared();
-    let directus = read(&shared);
+    let directus = shared();
     let race = Race::add(&directus);
     let cookie = directus.log_in(&race.name);
     for authority in [Authority::Directus, Authority::Membership] {
@@ -28,29 +37,20 @@ fn both_authorities_show_the_own_event_and_forbid_any_other() {
 
 #[test]
 fn t24_after_a_log_out_newcomers_are_closed_4401_and_who_stands_stays() {
-    let shared = shared();
-    let directus = read(&shared);
+    let directus = shared();
     let race = Race::add(&directus);
     let mut program = Program::start(&directus, Authority::Directus);
     let cookie = directus.log_in(&race.name);
     let mut viewer = program.viewer(&cookie, &race.own);
     directus.log_out(&cookie);
-    until("a newcomer is closed", || match program.refusal(&cookie) {
-        // What was said of the cookie is reused for a few seconds.
-        None => false,
-        Some(code) => {
-            assert_eq!(code, 4401);
-            true
-        }
-    });
+    until_logged_out(&program, &cookie);
     program.wait_for_revalidation();
     program.shows(&race, &mut viewer);
 }
 
 #[test]
 fn a_refreshed_session_is_let_in_and_the_old_one_ends_soon() {
-    let shared = shared();
-    let directus = read(&shared);
+    let directus = shared();
     let race = Race::add(&directus);
     let mut program = Program::start(&directus, Authority::Directus);
     let old = directus.log_in(&race.name);
@@ -58,13 +58,7 @@ fn a_refreshed_session_is_let_in_and_the_old_one_ends_soon() {
     let new = directus.refresh(&old);
     assert_ne!(old, new);
     let mut second = program.viewer(&new, &race.own);
-    until("the old session has ended", || match program.refusal(&old) {
-        None => false,
-        Some(code) => {
-            assert_eq!(code, 4401);
-            true
-        }
-    });
+    until_logged_out(&program, &old);
     assert_eq!(program.refusal(&new), None);
     program.shows(&race, &mut viewer);
     second.message();
@@ -73,8 +67,7 @@ fn a_refreshed_session_is_let_in_and_the_old_one_ends_soon() {
 
 #[test]
 fn f58_a_user_who_is_suspended_is_closed_4401_by_the_next_look() {
-    let shared = shared();
-    let directus = read(&shared);
+    let directus = shared();
     let race = Race::add(&directus);
     let program = Program::start(&directus, Authority::Directus);
     let cookie = directus.log_in(&race.name);
@@ -83,13 +76,12 @@ fn f58_a_user_who_is_suspended_is_closed_4401_by_the_next_look() {
     assert_eq!(answer(&mut viewer, &race.own), "subscribed", "nobody is closed without a reason");
     directus.change_user(&race.user, &json!({ "status": "suspended" }));
     assert_eq!(viewer.closed().0, 4401);
-    until("a newcomer is closed", || program.refusal(&cookie) == Some(4401));
+    until_logged_out(&program, &cookie);
 }
 
 #[test]
 fn f57_t23_who_loses_the_membership_gets_forbidden_and_unsubscribed() {
-    let shared = shared();
-    let directus = read(&shared);
+    let directus = shared();
     let race = Race::add(&directus);
     for authority in [Authority::Directus, Authority::Membership] {
         let mut program = Program::start(&directus, authority);
@@ -108,16 +100,18 @@ fn f57_t23_who_loses_the_membership_gets_forbidden_and_unsubscribed() {
 
 #[test]
 fn f52_f56_a_killed_directus_logs_nobody_out_and_all_is_well_when_it_is_back() {
-    let shared = shared();
-    let mut directus = write(&shared);
+    let directus = shared();
     let race = Race::add(&directus);
-    let mut program = Program::start(&directus, Authority::Directus);
-    let mut by_table = Program::start(&directus, Authority::Membership);
+    let mut asked = directus.another("8s");
+    let start = |authority| Program::start_asking(asked.port(), &directus, authority);
+    let (mut program, mut by_table) = (start(Authority::Directus), start(Authority::Membership));
     let (cookie, other) = (directus.log_in(&race.name), directus.log_in(&race.name));
     let mut viewer = program.viewer(&cookie, &race.own);
     let mut viewer_by_table = by_table.viewer(&cookie, &race.own);
+    let short = asked.log_in(&race.name);
+    let mut expires = program.viewer(&short, &race.own);
 
-    directus.kill();
+    asked.kill();
     assert_eq!(program.refusal(&other), Some(1013));
     assert_eq!(by_table.refusal(&other), Some(1013));
     assert_eq!(answer(&mut viewer, &race.foreign), "error");
@@ -127,27 +121,19 @@ fn f52_f56_a_killed_directus_logs_nobody_out_and_all_is_well_when_it_is_back() {
     program.shows(&race, &mut viewer);
     by_table.shows(&race, &mut viewer_by_table);
 
-    directus.run("8s");
+    asked.run();
     until("a newcomer is let in", || match program.refusal(&other) {
         None => true,
         Some(code) => {
-            assert_eq!(code, 1013, "it never logs anybody out");
+            assert_eq!(code, 1013, "nobody is logged out");
             false
         }
     });
     until("questions are answered", || answer(&mut viewer, &race.foreign) == "forbidden");
-    let short = directus.log_in(&race.name);
-    assert_eq!(program.refusal(&short), None);
-    until("the short session has expired", || match program.refusal(&short) {
-        None => false,
-        Some(code) => {
-            assert_eq!(code, 4401);
-            true
-        }
-    });
+    until_logged_out(&program, &short);
     assert_eq!(program.refusal(&cookie), None, "the others have a day");
+    expires.message();
+    program.shows(&race, &mut expires);
+    viewer.message();
     program.shows(&race, &mut viewer);
-    // As the other tests want it.
-    directus.kill();
-    directus.run("1d");
 }
