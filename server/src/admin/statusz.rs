@@ -83,14 +83,14 @@ fn text(context: &Context, limits: &[LimitUse]) -> String {
             }
         }
     }
-    line(format_args!("\n{:<28} {:>10} {:>10}", "LOOP", "SILENT MS", "AT MOST"));
+    line(format_args!("\n{:<32} {:>10} {:>10}", "LOOP", "SILENT MS", "AT MOST"));
     for beat in status.heartbeats() {
         let (name, silence_ms) = (&beat.name, beat.silence_ms());
-        line(format_args!("{name:<28} {silence_ms:>10} {:>10}", beat.silence_ms_max));
+        line(format_args!("{name:<32} {silence_ms:>10} {:>10}", beat.silence_ms_max));
     }
-    line(format_args!("\n{:<28} {:>10} {:>10}", "LIMIT", "USED", "ALLOWED"));
+    line(format_args!("\n{:<32} {:>10} {:>10}", "LIMIT", "USED", "ALLOWED"));
     for limit in limits {
-        line(format_args!("{:<28} {:>10} {:>10}", limit.name, limit.used, limit.allowed));
+        line(format_args!("{:<32} {:>10} {:>10}", limit.name, limit.used, limit.allowed));
     }
     text
 }

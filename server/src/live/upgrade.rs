@@ -7,6 +7,7 @@
 mod meter;
 mod origin;
 mod request;
+mod socket;
 mod stages;
 mod wire;
 
@@ -14,7 +15,6 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::net::sockopt;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -30,17 +30,9 @@ use crate::context::Context;
 use crate::shutdown::Stage;
 use crate::status::{Component, State};
 
-/// Room for what a peer sends before it is a viewer: the kernel holds it back beyond that.
-const RECEIVE_BYTES: usize = 16 * 1024;
-
 /// Connections that the kernel completes and keeps until they are accepted, if its own limit
 /// (`net.core.somaxconn`) allows as many: those of a second at the start of a race.
 const BACKLOG: i32 = 4_096;
-
-/// How many ping intervals a peer may leave sent bytes unacknowledged before the kernel gives it up.
-/// A viewer that is cut by then would otherwise keep its last bytes in the kernel for a quarter of an
-/// hour.
-const UNACKNOWLEDGED_INTERVALS: u64 = 3;
 
 /// The pause after the system has refused a connection for want of something, so that it can recover.
 const PAUSE_MS: u64 = 100;
@@ -67,10 +59,11 @@ pub struct Door {
 /// wait in the kernel.
 pub async fn run(listener: TcpListener, door: Door, opening: impl Future<Output = ()>) {
     let component = door.context.status.component("listener", true);
+    let prepared = prepared(listener, &door.context.config.live);
     opening.await;
     let door = Arc::new(door);
     let mut connections = JoinSet::new();
-    match prepared(listener, &door.context.config.live) {
+    match prepared {
         Ok(listener) => {
             component.is_working("Viewers are let in.");
             accept(&listener, &door, &component, &mut connections).await;
@@ -86,17 +79,9 @@ pub async fn run(listener: TcpListener, door: Door, opening: impl Future<Output 
     timeout(Duration::from_millis(LEAVING_MS), all).await.ok();
 }
 
-/// Sockets inherit what the listener has, which saves a call for each option.
 fn prepared(listener: TcpListener, live: &LiveConfig) -> std::io::Result<tokio::net::TcpListener> {
     listener.set_nonblocking(true)?;
-    // What is small and frequent must not wait for an answer to what was sent before.
-    sockopt::set_tcp_nodelay(&listener, true)?;
-    // The kernel doubles it to make room for its bookkeeping.
-    sockopt::set_socket_send_buffer_size(&listener, live.in_flight_bytes_max)?;
-    sockopt::set_socket_recv_buffer_size(&listener, RECEIVE_BYTES)?;
-    let unacknowledged_ms = live.ping_interval_ms.saturating_mul(UNACKNOWLEDGED_INTERVALS);
-    let unacknowledged_ms = u32::try_from(unacknowledged_ms).unwrap_or(u32::MAX);
-    sockopt::set_tcp_user_timeout(&listener, unacknowledged_ms)?;
+    socket::equip(&listener, live)?;
     // It listens already; this makes its queue longer.
     rustix::net::listen(&listener, BACKLOG)?;
     tokio::net::TcpListener::from_std(listener)

@@ -32,7 +32,8 @@ pub(crate) fn write(loaded: &Loaded, out: &mut impl Write) -> io::Result<()> {
 
 fn shown(value: &Value, loaded: &Loaded) -> String {
     if loaded.mistakes().iter().any(|mistake| mistake.name == value.setting.name) {
-        return "(wrong)".to_owned();
+        let is_missing = value.origin == Origin::Default;
+        return if is_missing { "(missing)" } else { "(wrong)" }.to_owned();
     }
     if value.text.expose().is_empty() {
         return "(unset)".to_owned();

@@ -3,6 +3,7 @@
 mod decode;
 mod devices;
 mod directus;
+mod head;
 mod viewers;
 
 use engine::id::{EVENT_ID_TEXT_BYTES, EventId};
@@ -68,6 +69,13 @@ pub const TARGETS: &[Target] = &[
         dictionary: directus::DICTIONARY,
         input_bytes_max: 2_048,
         run: directus::answer,
+    },
+    Target {
+        name: "head",
+        seeds: head::seeds,
+        dictionary: head::DICTIONARY,
+        input_bytes_max: 2_048,
+        run: head::head,
     },
 ];
 

@@ -44,8 +44,12 @@ const SYNONYMS: [(&[&str], &str); 8] = [
 ];
 
 /// Places where a test may pause, each with the reason.
-const PAUSES: [(&str, &str); 1] =
-    [("tests/src/program.rs", "asks a starting server again until its deadline")];
+const PAUSES: [(&str, &str); 4] = [
+    ("tests/src/program.rs", "asks a starting server again until its deadline"),
+    ("tests/src/scene.rs", "looks again until what is awaited has come true, or its deadline"),
+    ("tests/src/figures/latency.rs", "publishes each position when it is due"),
+    ("tests/src/figures/start.rs", "measures what an idle crowd costs in a time"),
+];
 
 /// Every source opens with `//!`: what it is responsible for.
 pub(crate) fn opens_with_its_responsibility(file: &File) -> Vec<Finding> {

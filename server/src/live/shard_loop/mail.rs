@@ -1,5 +1,6 @@
 //! What a shard does with its mail: bounded per turn, so that sockets have their turn as well.
 
+use engine::fanout::Sent;
 use engine::id::{EventId, ViewerId};
 use engine::websocket::{CloseCode, write_close};
 
@@ -105,7 +106,9 @@ impl Turning {
             let mut bytes = Vec::new();
             write_close(&mut bytes, code, code.reason());
             // Its kernel buffers are empty: it has been sent nothing but the answer to its upgrade.
-            let _outcome = send(&socket, &bytes);
+            if send(&socket, &bytes) == Sent::All {
+                self.lingering.add(socket, self.context.clock.monotonic_ms());
+            }
             self.address().load.add(-1);
             return;
         };

@@ -10,6 +10,7 @@ use tokio::time::timeout;
 
 use super::origin::{check_origin, client_address, is_trusted};
 use super::request::Request;
+use super::socket::equip;
 use super::wire::{NoHead, gone, last_word, read_head, write};
 use super::{Door, Outcome};
 use crate::config::Reject;
@@ -45,18 +46,20 @@ pub(super) async fn conduct(
             Ok(()) => return door.meter.count(Outcome::Accepted),
             Err(Some((returned, returned_permit))) => {
                 (stream, permit) = (returned, returned_permit);
-                match door.context.shutdown.stage() {
-                    Stage::Running => End::Closed(
-                        Outcome::TooMany,
-                        CloseCode::TRY_AGAIN_LATER,
-                        Full::Process.sentence(),
-                    ),
-                    _ => leaving(),
-                }
+                too_many(Full::Process)
             }
             Err(None) => return door.meter.count(Outcome::Lost),
         },
         Err(end) => end,
+    };
+    let end = match end {
+        // Whatever was wanting, the next instance may have it.
+        End::Closed(_, CloseCode::TRY_AGAIN_LATER, _)
+            if door.context.shutdown.stage() >= Stage::Leaving =>
+        {
+            leaving()
+        }
+        end => end,
     };
     // The place is free for others, but the socket counts until it is closed.
     permit.give_up_place();
@@ -90,6 +93,7 @@ async fn let_in(
     door: &Door,
 ) -> Result<Arrival, End> {
     let live = &door.context.config.live;
+    equip(&*stream, live).map_err(|_| End::Lost)?;
     let head = await_head(stream, door).await?;
     let mut request = Request::of(&head, live.limits.cookie_bytes_max)
         .map_err(|refusal| End::Refused(Outcome::BadRequest, refusal))?;
