@@ -1,7 +1,9 @@
 //! A Directus of one test: a stub that does what it is told, and the real one.
 //!
-//! The stub compares every request with the bytes that it must consist of, and fails the test that
-//! dropped it when one differs.
+//! The stub is for tests of access alone. It breaks in every way in which a server can break, says
+//! how many requests are in flight, compares every request with the bytes that it must consist of,
+//! and fails the test that dropped it when one differs. Tests of the whole program take the one of
+//! the scene, which is plainer.
 
 use std::collections::{HashMap, HashSet};
 use std::net::{Ipv4Addr, TcpListener};

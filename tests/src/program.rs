@@ -138,6 +138,18 @@ impl Drop for Program {
     }
 }
 
+/// Looks at something, with this pause between two looks; false if it has not come true in time.
+pub fn comes_true(patience: Duration, pause: Duration, mut is_true: impl FnMut() -> bool) -> bool {
+    let deadline = Instant::now() + patience;
+    while !is_true() {
+        if Instant::now() > deadline {
+            return false;
+        }
+        thread::sleep(pause);
+    }
+    true
+}
+
 /// Finds a program in one of `directories` or in `PATH`.
 pub fn find(
     program: &'static str,

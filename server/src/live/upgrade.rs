@@ -20,6 +20,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 pub use self::meter::{Meter, Outcome};
+pub use self::request::Request;
 
 use super::access::Access;
 use super::admission::Admission;

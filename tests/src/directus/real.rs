@@ -31,10 +31,9 @@ const PASSWORD: &str = "a-password-of-a-test";
 pub struct RealDirectus {
     // Dropped in this order: Directus, its database, its files.
     program: Option<Program>,
-    /// Its database; the tables are Directus's own.
+    /// Its database; the tables are Directus's own, but for `positions`.
     pub postgres: Postgres,
     directory: Directory,
-    port: u16,
     api: Api,
     admin: String,
     role: String,
@@ -51,56 +50,61 @@ impl RealDirectus {
     pub fn start() -> Self {
         let postgres = Postgres::start(FAST);
         let directory = Directory::new("directus").expect("a temporary directory");
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-        let port = listener.local_addr().expect("it is bound").port();
-        drop(listener);
+        let api = Api { port: free_port() };
         let mut directus = Self {
             program: None,
             postgres,
             directory,
-            port,
-            api: Api { port },
+            api,
             admin: String::new(),
             role: String::new(),
         };
-        let output = directus.command("bootstrap").output().expect("Node starts");
+        let output = directus.command("bootstrap", api).output().expect("Node starts");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        directus.run("1d");
+        directus.program = Some(directus.launch(api, "1d"));
         let admin = json!({ "email": ADMIN_EMAIL, "password": PASSWORD });
         let login = directus.api.call("POST", "/auth/login", None, Some(&admin));
         directus.admin = format!("Authorization: Bearer {}", login.text("access_token"));
         directus.role = collections::create(&directus);
+        directus.add_positions();
         directus
     }
 
-    /// Runs it, also again after [`RealDirectus::kill`]; sessions live as long as `session_ttl`
-    /// says, such as `1d`.
+    /// Adds the one table of the platform that Directus does not make.
+    fn add_positions(&self) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.expect("a runtime").block_on(async {
+            let client = self.postgres.connect().await;
+            let created = client.batch_execute(include_str!("../../data/copy/positions.sql")).await;
+            created.expect("Directus has no table of that name");
+        });
+    }
+
+    /// Starts another process on the same database; sessions that begin there live as long as
+    /// `session_ttl` says, such as `1d`, and are known to all.
     ///
     /// # Panics
     /// See [`RealDirectus::start`].
-    pub fn run(&mut self, session_ttl: &str) {
-        let log = self.directory.path().join("log");
-        let mut command = self.command("start");
-        command.env("SESSION_COOKIE_TTL", session_ttl);
-        let api = self.api;
-        let is_ready = |_| api.is_up();
-        let program = Program::start("directus", &mut command, &log, "TERM", is_ready);
-        self.program = Some(program.unwrap_or_else(|error| panic!("{error}")));
+    #[must_use]
+    pub fn another(&self, session_ttl: &'static str) -> Another<'_> {
+        let mut another =
+            Another { directus: self, program: None, api: Api { port: free_port() }, session_ttl };
+        another.run();
+        another
     }
 
-    /// Kills it, as a crash does.
-    ///
-    /// # Panics
-    /// When it does not run.
-    pub fn kill(&mut self) {
-        let program = self.program.take().expect("it runs");
-        program.signal("KILL").expect("the process is ours");
+    fn launch(&self, api: Api, session_ttl: &str) -> Program {
+        let log = self.directory.path().join(format!("log-{}", api.port));
+        let mut command = self.command("start", api);
+        command.env("SESSION_COOKIE_TTL", session_ttl);
+        let program = Program::start("directus", &mut command, &log, "TERM", |_| api.is_up());
+        program.unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// Where it listens, on 127.0.0.1.
     #[must_use]
     pub fn port(&self) -> u16 {
-        self.port
+        self.api.port
     }
 
     /// Adds a row to a collection of the platform; the names of its fields are the platform's.
@@ -109,6 +113,14 @@ impl RealDirectus {
     /// When Directus refuses it.
     pub fn add(&self, collection: &str, row: &serde_json::Value) {
         self.admin("POST", &format!("/items/{collection}"), Some(row));
+    }
+
+    /// Removes a row of a collection by its id.
+    ///
+    /// # Panics
+    /// When Directus refuses it.
+    pub fn remove(&self, collection: &str, id: &str) {
+        self.admin("DELETE", &format!("/items/{collection}/{id}"), None);
     }
 
     /// Adds an active user with the platform's role, and returns the id.
@@ -141,7 +153,7 @@ impl RealDirectus {
     /// When Directus refuses it.
     #[must_use]
     pub fn log_in(&self, name: &str) -> String {
-        self.api.log_in(&Login { email: &format!("{name}@example.com"), password: PASSWORD })
+        self.api.log_in(&login_of(name))
     }
 
     /// Exchanges a session for a new one, and returns the new cookie.
@@ -172,7 +184,7 @@ impl RealDirectus {
         answer
     }
 
-    fn command(&self, action: &str) -> Command {
+    fn command(&self, action: &str, api: Api) -> Command {
         let folder = installed();
         let mut command = Command::new(folder.join("node/bin/node"));
         command
@@ -197,10 +209,62 @@ impl RealDirectus {
                 ("PRESSURE_LIMITER_ENABLED", "false"),
             ])
             .env("DB_PORT", self.postgres.port().to_string())
-            .env("PORT", self.port.to_string())
-            .env("PUBLIC_URL", format!("http://127.0.0.1:{}", self.port));
+            .env("PORT", api.port.to_string())
+            .env("PUBLIC_URL", format!("http://127.0.0.1:{}", api.port));
         command
     }
+}
+
+/// Another process of a running Directus, gone when dropped.
+#[derive(Debug)]
+pub struct Another<'a> {
+    directus: &'a RealDirectus,
+    program: Option<Program>,
+    api: Api,
+    session_ttl: &'static str,
+}
+
+impl Another<'_> {
+    /// Where it listens, on 127.0.0.1.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.api.port
+    }
+
+    /// See [`RealDirectus::log_in`].
+    ///
+    /// # Panics
+    /// When it refuses it.
+    #[must_use]
+    pub fn log_in(&self, name: &str) -> String {
+        self.api.log_in(&login_of(name))
+    }
+
+    /// Kills it, as a crash does.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn kill(&mut self) {
+        let mut program = self.program.take().expect("it runs");
+        program.kill().expect("the process is ours");
+    }
+
+    /// Runs it again.
+    ///
+    /// # Panics
+    /// See [`RealDirectus::start`].
+    pub fn run(&mut self) {
+        self.program = Some(self.directus.launch(self.api, self.session_ttl));
+    }
+}
+
+fn login_of(name: &str) -> Login {
+    Login { email: format!("{name}@example.com"), password: PASSWORD }
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    listener.local_addr().expect("it is bound").port()
 }
 
 /// Where `tests/install-directus` has put it.

@@ -1,5 +1,9 @@
 //! The scene's Directus: it knows people by their cookies and what they may see, and obeys orders to
 //! misbehave. What it is asked for is kept, byte by byte.
+//!
+//! It is for tests and figures of the whole program: thousands of people whom it answers as fast as
+//! they come, and no judgement of its own about what it is asked. The one that judges every byte and
+//! breaks in every way is [`crate::directus::Directus`].
 
 use std::collections::{HashMap, HashSet};
 use std::io::{BufRead, BufReader, Write};

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed case is reported by its panic")]
 
 mod access;
+mod clients;
 mod endpoint;
 mod freshness;
 mod instances;

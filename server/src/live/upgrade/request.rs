@@ -21,7 +21,7 @@ const KEY_BYTES: usize = 16;
 
 /// A request that may become a viewer.
 #[derive(Debug)]
-pub(super) struct Request {
+pub struct Request {
     key: Vec<u8>,
     has_subprotocol: bool,
     /// All `Cookie` headers as one.
@@ -30,7 +30,7 @@ pub(super) struct Request {
 
 impl Request {
     /// The request of a head, or why it is none.
-    pub(super) fn of(head: &Head, cookie_bytes_max: usize) -> Result<Self, Refusal> {
+    pub fn of(head: &Head, cookie_bytes_max: usize) -> Result<Self, Refusal> {
         check_target(head)?;
         if head.once("host")?.and_then(Authority::parse).is_none() {
             return Err(Refusal::new(
@@ -55,7 +55,8 @@ impl Request {
     }
 
     /// The answer that accepts it.
-    pub(super) fn acceptance(&self) -> Vec<u8> {
+    #[must_use]
+    pub fn acceptance(&self) -> Vec<u8> {
         let mut hash = Sha1::new();
         hash.update(&self.key);
         hash.update(KEY_SUFFIX);

@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Who logs in.
-pub(super) struct Login<'a> {
-    pub(super) email: &'a str,
-    pub(super) password: &'a str,
+pub(super) struct Login {
+    pub(super) email: String,
+    pub(super) password: &'static str,
 }
 
 /// Where it is called.
@@ -48,7 +48,7 @@ impl Api {
     }
 
     /// Logs in, and returns the cookie.
-    pub(super) fn log_in(self, login: &Login<'_>) -> String {
+    pub(super) fn log_in(self, login: &Login) -> String {
         let body = json!({ "email": login.email, "password": login.password, "mode": "session" });
         self.call("POST", "/auth/login", None, Some(&body)).cookie()
     }
