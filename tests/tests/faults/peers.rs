@@ -25,6 +25,13 @@ fn is_served(viewer: &mut Client) {
 fn f64_a_viewer_that_vanishes_without_a_word_is_cut_and_its_files_are_closed() {
     let scene = Scene::new();
     let process = Pitwall::start(&scene, &[("LIVE_WS_PING_INTERVAL_MS", "1000")]);
+    // Whom the process asks it keeps a connection to, so let it have asked.
+    let mut first = scene.viewer_at(process.live, 1);
+    first.subscribe(EVENT, "");
+    first.reply("subscribed");
+    drop(first);
+    let is_empty = || metric_sum(process.admin, "processor_live_viewers") == Some(0.0);
+    scene.until("the first one is forgotten", is_empty);
     let files = process.open_files();
     let proxy = Proxy::to(process.live.port());
     let address = (std::net::Ipv4Addr::LOCALHOST, proxy.port()).into();

@@ -65,22 +65,24 @@ fn a_newcomers_socket_is_small_and_prompt_and_never_blocks() {
 #[test]
 fn newcomers_go_where_the_fewest_viewers_are() {
     let entrance = Entrance::new();
-    entrance.shards[0].load.set(2);
+    let elsewhere = [entrance.shards[0].place(), entrance.shards[0].place()];
     let mut clients = Vec::new();
-    for shard in [1, 1] {
+    let placed = [1, 1].map(|shard| {
         clients.push(entrance.upgrade());
-        entrance.newcomer(shard);
-    }
-    assert_eq!(entrance.shards[1].load.value(), 2, "who is placed is counted");
-    entrance.shards[0].load.set(0);
+        entrance.newcomer(shard)
+    });
+    assert_eq!(entrance.shards[1].load(), 2, "who is placed is counted");
+    drop(elsewhere);
     clients.push(entrance.upgrade());
     entrance.newcomer(0);
+    drop(placed);
+    assert_eq!(entrance.shards[1].load(), 0, "and not any more when it is gone");
 }
 
 #[test]
 fn a_full_mailbox_closes_1013_and_gives_the_places_back() {
     let entrance = Entrance::new();
-    entrance.shards[1].load.set(i64::MAX / 2);
+    let _elsewhere = entrance.shards[1].place();
     let viewer = ViewerId { index: 0, generation: 0 };
     let event = EventId::parse(tests::scene::EVENT.as_bytes()).unwrap();
     for _ in 0..ORDER_MAIL_MAX {
@@ -88,7 +90,7 @@ fn a_full_mailbox_closes_1013_and_gives_the_places_back() {
     }
     let (code, reason) = entrance.upgrade().closed();
     assert_eq!((code, reason.is_empty()), (1013, false));
-    assert_eq!(entrance.shards[0].load.value(), 0);
+    assert_eq!(entrance.shards[0].load(), 0);
     entrance.until_metric("processor_live_half_open", 0);
     assert_eq!(entrance.metric("processor_live_users"), 0);
 }
