@@ -164,11 +164,11 @@ impl Pass {
         let (gone, rest) = std::mem::take(grants).into_iter().partition(is_gone);
         *grants = rest;
         for grant in &gone {
-            let reason = CloseCode::UNAUTHORIZED.reason();
-            hand(address, Order::Close(grant.viewer, CloseCode::UNAUTHORIZED, reason)).await?;
             for &event in &grant.events {
                 self.access.forget(grant, event);
             }
+            let reason = CloseCode::UNAUTHORIZED.reason();
+            hand(address, Order::Close(grant.viewer, CloseCode::UNAUTHORIZED, reason)).await?;
             self.access.meter.closed_inactive.increment();
         }
         Ok(())
@@ -192,8 +192,9 @@ impl Pass {
                 // Also the withdrawn one: another viewer of the same user may follow.
                 self.access.memberships.touch(pair);
                 if self.access.memberships.had(pair) == Some(true) {
-                    hand(address, Order::Revoke(grant.viewer, pair.event)).await?;
+                    // First, or whoever is told and asks again at once is allowed again.
                     self.access.forget(grant, pair.event);
+                    hand(address, Order::Revoke(grant.viewer, pair.event)).await?;
                     self.access.meter.revoked.increment();
                 }
             }
