@@ -115,7 +115,8 @@ impl Access {
         let event = question.key().event;
         let decision = match self.context.config.live.access.authority {
             Authority::Directus => {
-                let turn = self.directus.queue.turn(Kind::Event, deadline - Instant::now()).await;
+                let kind = Kind::Event(&session.user_id);
+                let turn = self.directus.queue.turn(kind, deadline - Instant::now()).await;
                 if question.is_abandoned() {
                     return;
                 }
