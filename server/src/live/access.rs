@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use engine::viewer::Decision;
 use tokio::sync::{Semaphore, mpsc};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::directus::Directus;
@@ -141,6 +141,7 @@ impl Access {
                 },
                 // One that has panicked had nothing left to lose: see `question`.
                 Some(_) = answers.join_next() => {}
+                Some(ended) = background.join_next() => propagate(ended),
                 _ = tick.tick() => self.tidy(&heartbeat),
                 () = &mut closing => break,
             }
@@ -179,5 +180,27 @@ impl Access {
         self.identities.sweep();
         self.decisions.sweep();
         self.directus.report_to(&self.component, self.context.config.live.access.authority);
+    }
+}
+
+/// Panics as the task did: without it nothing would be withdrawn any more, and nobody would know.
+fn propagate(ended: Result<(), JoinError>) {
+    if let Err(error) = ended
+        && error.is_panic()
+    {
+        std::panic::resume_unwind(error.into_panic());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::propagate;
+
+    #[tokio::test]
+    async fn who_runs_access_dies_with_what_withdraws() {
+        let died = tokio::spawn(async { panic!("on purpose") }).await;
+        let outer = tokio::spawn(async { propagate(died) }).await;
+        assert!(outer.unwrap_err().is_panic());
+        propagate(tokio::spawn(async {}).await);
     }
 }
