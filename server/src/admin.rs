@@ -26,6 +26,7 @@ use self::process::Process;
 use self::profile::Profiler;
 use crate::context::Context;
 use crate::http::Answer;
+use crate::log::Log;
 use crate::metrics::{Page, Section};
 
 /// Connections that are served at once; further ones wait in the kernel. Probes and scrapers need a
@@ -79,6 +80,10 @@ pub async fn run(context: Context, listener: TcpListener, sections: Vec<Arc<dyn 
     all.extend(sections);
     let guard = Guard::new(context.config.admin.token.as_ref());
     let office = Arc::new(Office { context, sections: all, guard, profiler: Profiler::default() });
+    accept(&listener, &office, &log).await
+}
+
+async fn accept(listener: &tokio::net::TcpListener, office: &Arc<Office>, log: &Log) -> ! {
     let places = Places::new(CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX);
     loop {
         places.wait().await;
