@@ -7,6 +7,7 @@
 mod guard;
 mod health;
 mod http;
+mod places;
 mod process;
 mod profile;
 mod statusz;
@@ -16,20 +17,29 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
 use self::guard::Guard;
 use self::http::Request;
+use self::places::{Place, Places};
 use self::process::Process;
 use self::profile::Profiler;
 use crate::context::Context;
 use crate::http::Answer;
+use crate::log::Log;
 use crate::metrics::{Page, Section};
 
 /// Connections that are served at once; further ones wait in the kernel. Probes and scrapers need a
 /// handful. A connection costs a task and [`http::HEAD_BYTES_MAX`].
-const CONNECTIONS_MAX: usize = 64;
+pub(crate) const CONNECTIONS_MAX: usize = 64;
+
+/// Connections of one address at once; further ones are closed without a word. Loopback is exempt:
+/// the probes come from there.
+const CONNECTIONS_PER_ADDRESS_MAX: usize = 8;
+
+/// How long a request may take to arrive while half of the places are taken: then those who say
+/// nothing make room sooner.
+const CROWDED_DEADLINE: Duration = Duration::from_secs(1);
 
 /// How long a request may take to arrive, and an answer to leave.
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -70,16 +80,19 @@ pub async fn run(context: Context, listener: TcpListener, sections: Vec<Arc<dyn 
     all.extend(sections);
     let guard = Guard::new(context.config.admin.token.as_ref());
     let office = Arc::new(Office { context, sections: all, guard, profiler: Profiler::default() });
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    accept(&listener, &office, &log).await
+}
+
+async fn accept(listener: &tokio::net::TcpListener, office: &Arc<Office>, log: &Log) -> ! {
+    let places = Places::new(CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX);
     loop {
-        let Ok(place) = places.clone().acquire_owned().await else { return };
+        places.wait().await;
         match listener.accept().await {
             Ok((stream, peer)) => {
+                // Dropping the stream closes it: an answer would cost what somebody else needs.
+                let Some(place) = places.take(peer.ip()) else { continue };
                 let office = office.clone();
-                tokio::spawn(async move {
-                    office.serve(stream, peer).await;
-                    drop(place);
-                });
+                tokio::spawn(async move { office.serve(stream, peer, place).await });
             }
             Err(error) => {
                 log.warn("the admin listener could not accept", &[("error", &error.to_string())]);
@@ -90,8 +103,9 @@ pub async fn run(context: Context, listener: TcpListener, sections: Vec<Arc<dyn 
 }
 
 impl Office {
-    async fn serve(&self, mut stream: TcpStream, peer: SocketAddr) {
-        let answer = match timeout(DEADLINE, http::read(&mut stream)).await {
+    async fn serve(&self, mut stream: TcpStream, peer: SocketAddr, place: Place) {
+        let in_time = if place.is_crowded { CROWDED_DEADLINE } else { DEADLINE };
+        let answer = match timeout(in_time, http::read(&mut stream)).await {
             Ok(Ok(request)) => self.answer(&request, peer).await,
             Ok(Err(Some(refusal))) => refusal,
             // Nobody is there to be answered, or nothing was asked.

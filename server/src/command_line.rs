@@ -105,7 +105,7 @@ fn serve(matches: &ArgMatches) -> Result<ExitCode, End> {
         let words = format!("{} {}", warning.name, warning.words);
         log.warn("a setting deserves a look", &[("setting", &warning.name), ("reason", &words)]);
     }
-    if let Some(words) = process::allow_descriptors(config.live.limits.viewers_max) {
+    if let Some(words) = process::allow_descriptors(&config.live) {
         log.warn("there may be too few open files", &[("reason", &words)]);
     }
     let shutdown = Shutdown::default();

@@ -2,8 +2,15 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Descriptors beside those of viewers: listeners, Redis, PostgreSQL, Directus, the log, the shards.
-const DESCRIPTORS_OWN: u64 = 256;
+use crate::admin::CONNECTIONS_MAX;
+use crate::config::LiveConfig;
+
+/// Descriptors that the program needs whoever comes: listeners, Redis, PostgreSQL, calls of Directus,
+/// the log, the shards. Some 60 are in use with defaults and a few shards.
+const OWN: u64 = 256;
+
+/// Sockets that one shard keeps for a moment after they were closed, so that the last bytes arrive.
+const LINGERING_PER_SHARD: u64 = 1_024;
 
 /// Keeps cookies and passwords, which lie in memory, out of core dumps.
 pub fn forbid_core_dumps() {
@@ -14,26 +21,47 @@ pub fn forbid_core_dumps() {
 
 /// Allows as many descriptors as the system lets a process have, and says when those are too few for
 /// so many connections.
-pub fn allow_descriptors(connections_max: usize) -> Option<String> {
+pub fn allow_descriptors(live: &LiveConfig) -> Option<String> {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     setrlimit(Resource::Nofile, limit).ok();
     let allowed = getrlimit(Resource::Nofile).current?;
-    let needed = connections_max as u64 + DESCRIPTORS_OWN;
+    let parts = needed(live);
+    let needed = parts.iter().map(|(count, _)| count).fold(0, |sum, part| part.saturating_add(sum));
+    let parts = parts.map(|(count, what)| format!("{count} {what}")).join(", ");
     (allowed < needed).then(|| {
         format!(
-            "the system allows this process {allowed} open files, and {connections_max} viewers \
-             need {needed}: raise the limit (LimitNOFILE= of the unit, ulimits: of the container) \
-             or lower LIVE_VIEWERS_MAX"
+            "the system allows this process {allowed} open files, and with every limit reached it \
+             needs {needed} ({parts}): raise the limit (LimitNOFILE= of the unit, ulimits: of the \
+             container) or lower LIVE_VIEWERS_MAX or LIVE_HALF_OPEN_MAX"
         )
     })
+}
+
+/// Every bound on descriptors, and for what they are.
+fn needed(live: &LiveConfig) -> [(u64, &'static str); 5] {
+    [
+        (live.limits.viewers_max as u64, "for viewers"),
+        (live.limits.half_open_max as u64, "for who is not a viewer yet"),
+        (LINGERING_PER_SHARD * u64::from(live.shard_count), "for who was just closed"),
+        (CONNECTIONS_MAX as u64, "for admin pages"),
+        (OWN, "of its own"),
+    ]
 }
 
 #[cfg(test)]
 mod tests {
     use rustix::process::{Resource, getrlimit};
 
-    use super::{allow_descriptors, forbid_core_dumps};
+    use super::{LINGERING_PER_SHARD, allow_descriptors, forbid_core_dumps, needed};
+    use crate::config::{Config, LiveConfig};
+
+    fn live(viewers_max: usize) -> LiveConfig {
+        let mut live = Config::new("redis://127.0.0.1:1", "postgres://nobody@127.0.0.1:1/x").live;
+        (live.shard_count, live.limits.half_open_max) = (2, 1);
+        live.limits.viewers_max = viewers_max;
+        live
+    }
 
     #[test]
     fn t4_no_core_dump_carries_a_cookie_away() {
@@ -43,9 +71,25 @@ mod tests {
     }
 
     #[test]
-    fn too_few_descriptors_are_told_and_enough_are_not() {
-        assert_eq!(allow_descriptors(1), None);
-        let words = allow_descriptors(usize::MAX / 2).unwrap();
-        assert!(words.contains("LimitNOFILE"), "{words}");
+    fn f83_too_few_descriptors_are_told_and_enough_are_not() {
+        // What any system allows is enough for nobody, and what none allows is not.
+        let of_nobody: u64 = needed(&live(0)).iter().map(|(count, _)| count).sum();
+        assert_eq!(of_nobody, 1 + 2 * LINGERING_PER_SHARD + 64 + 256);
+        let is_enough = getrlimit(Resource::Nofile).maximum.is_none_or(|most| most >= of_nobody);
+        assert_eq!(allow_descriptors(&live(0)).is_none(), is_enough);
+        let words = allow_descriptors(&live(usize::MAX / 2)).unwrap();
+        for part in ["LimitNOFILE", "1 for who is not a viewer yet", "2048 for who was just closed"]
+        {
+            assert!(words.contains(part), "{words}");
+        }
+    }
+
+    #[test]
+    fn what_lingers_is_counted_as_the_shards_count_it() {
+        let source = include_str!("live/shard_loop/linger.rs");
+        let bound =
+            source.lines().find_map(|line| line.strip_prefix("const SOCKETS_MAX: usize = "));
+        let bound = bound.unwrap().trim_end_matches(';').replace('_', "");
+        assert_eq!(bound.parse(), Ok(LINGERING_PER_SHARD));
     }
 }

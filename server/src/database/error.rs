@@ -16,23 +16,9 @@ pub enum Class {
     Schema,
     /// What was asked or sent is at fault, whatever the server does.
     Poison,
-    /// A row that is already there.
-    Conflict,
 }
 
 impl Class {
-    /// The word for it, in metrics and messages.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Transient => "transient",
-            Self::Outage => "outage",
-            Self::Schema => "schema",
-            Self::Poison => "poison",
-            Self::Conflict => "conflict",
-        }
-    }
-
     /// What an operator can do.
     #[must_use]
     pub const fn remedy(self) -> &'static str {
@@ -49,13 +35,13 @@ impl Class {
                 "Run `pitwall check`: it names the table, the right or the setting that is not as \
                  it must be."
             }
-            Self::Poison | Self::Conflict => "Report this: pitwall sent what it should not send.",
+            Self::Poison => "Report this: pitwall sent what it should not send.",
         }
     }
 }
 
 /// SQLSTATEs and what they call for. The longest beginning that fits counts.
-const CLASSES: [(&str, Class); 25] = [
+const CLASSES: [(&str, Class); 24] = [
     ("08", Class::Transient),
     ("40", Class::Transient),
     ("53200", Class::Transient),
@@ -79,7 +65,6 @@ const CLASSES: [(&str, Class); 25] = [
     ("21", Class::Poison),
     ("22", Class::Poison),
     ("23", Class::Poison),
-    ("23505", Class::Conflict),
     ("54", Class::Poison),
 ];
 
@@ -165,8 +150,7 @@ mod tests {
             ("08006 40001 40P01 55P03 57014 57P01 57P02 57P03 57P04 53300 53200", Class::Transient),
             ("53100 58030 25006 XX000 XX001 XX002 99999", Class::Outage),
             ("42P01 42703 42804 42P10 42501 3D000 3F000 28P01 28000 42883", Class::Schema),
-            ("22003 22008 22021 22P02 22P05 23502 23514 54000 54001 21000", Class::Poison),
-            ("23505", Class::Conflict),
+            ("22003 22008 22021 22P02 22P05 23502 23505 23514 54000 54001 21000", Class::Poison),
         ];
         for (codes, class) in table {
             for code in codes.split(' ') {

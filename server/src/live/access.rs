@@ -4,12 +4,13 @@
 //! cannot be asked is undecided, which is never remembered. Every question of a shard is answered
 //! within [`ANSWER_MS_MAX`], whatever the authorities do. Asking never happens per position.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use dashmap::DashMap;
 use engine::viewer::Decision;
 use tokio::sync::{Semaphore, mpsc};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::directus::Directus;
@@ -38,6 +39,13 @@ pub const ANSWER_MS_MAX: u64 = 4_500;
 /// Identities that are remembered: 3 MB without their cookies, up to 8 KiB more for each user who is
 /// logged in, all of them for 5 s at most.
 const IDENTITIES_MAX: usize = 10_000;
+
+/// Sessions of one cookie are one: with its cookie it is kept once for all connections that came with
+/// it, however long after each other. Costs some 80 B for each session that is in use, beside the
+/// session, and up to `LIVE_COOKIE_BYTES_MAX` for its cookie where Directus decides about events: at
+/// worst 8 KiB for each of `LIVE_VIEWERS_MAX` viewers when every one has its own, largest cookie. A
+/// real one has some 300 B.
+type Sessions = DashMap<[u8; 32], Weak<Session>>;
 
 /// Cookies that are being asked about. Each is held by connections that are not viewers yet, of
 /// which there are no more.
@@ -81,6 +89,8 @@ pub struct Access {
     member_queries: Semaphore,
     component: Arc<Component>,
     identities: Arc<Memory<[u8; 32], Identity>>,
+    /// Those that somebody holds, and for a tick those that nobody holds any more.
+    sessions: Sessions,
     decisions: Arc<Memory<EventKey, Decision>>,
     memberships: Memberships,
     meter: Meter,
@@ -97,6 +107,7 @@ impl Access {
             database: Database::new(context, "access"),
             member_queries: Semaphore::new(MEMBER_QUERIES_MAX),
             component: context.status.component("directus", false),
+            sessions: Sessions::default(),
             identities: Memory::new(IDENTITIES_MAX, IDENTITY_QUESTIONS_MAX),
             decisions: Memory::new(DECISIONS_MAX, DECISION_QUESTIONS_MAX),
             memberships: Memberships::default(),
@@ -141,6 +152,7 @@ impl Access {
                 },
                 // One that has panicked had nothing left to lose: see `question`.
                 Some(_) = answers.join_next() => {}
+                Some(ended) = background.join_next() => propagate(ended),
                 _ = tick.tick() => self.tidy(&heartbeat),
                 () = &mut closing => break,
             }
@@ -178,6 +190,66 @@ impl Access {
         heartbeat.beat();
         self.identities.sweep();
         self.decisions.sweep();
+        self.sessions.retain(|_, session| session.strong_count() > 0);
         self.directus.report_to(&self.component, self.context.config.live.access.authority);
+    }
+}
+
+/// Panics as the task did: without it nothing would be withdrawn any more, and nobody would know.
+fn propagate(ended: Result<(), JoinError>) {
+    if let Err(error) = ended
+        && error.is_panic()
+    {
+        std::panic::resume_unwind(error.into_panic());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::Arc;
+
+    use super::{Access, propagate};
+    use crate::config::Config;
+    use crate::context::Context;
+    use crate::live::session::{Cookie, Session};
+    use crate::log::{Level, Log};
+    use crate::shutdown::Shutdown;
+
+    #[tokio::test]
+    async fn who_runs_access_dies_with_what_withdraws() {
+        let died = tokio::spawn(async { panic!("on purpose") }).await;
+        let outer = tokio::spawn(async { propagate(died) }).await;
+        assert!(outer.unwrap_err().is_panic());
+        propagate(tokio::spawn(async {}).await);
+    }
+
+    #[tokio::test]
+    async fn t14_connections_of_one_cookie_share_it_while_it_is_the_same_users() {
+        let config = Config::new("redis://127.0.0.1:1", "postgres://nobody@127.0.0.1:1/none");
+        let log = Log::to(Level::Error, "test", io::sink());
+        let context = Context::new(config, log, Shutdown::default());
+        let access = Access::new(&context);
+        let session = |user: &str, cookie: &Cookie| {
+            let (user_id, cookie) = (user.into(), Some(cookie.clone()));
+            access.share(
+                Cookie::digest(cookie.as_ref().unwrap()),
+                Session { user_id, role: None, cookie },
+            )
+        };
+        let (cookie, other) = (Cookie::new(b"a=1"), Cookie::new(b"a=2"));
+        let first = session("u", &cookie);
+        assert!(Arc::ptr_eq(&first, &session("u", &cookie)));
+        assert!(!Arc::ptr_eq(&first, &session("u", &other)));
+        // Nothing is known for longer than Directus says so.
+        let changed = session("v", &cookie);
+        assert_eq!((&*first.user_id, &*changed.user_id), ("u", "v"));
+        assert!(Arc::ptr_eq(&changed, &session("v", &cookie)));
+        let heartbeat = context.status.heartbeat("test", 1_000);
+        access.tidy(&heartbeat);
+        assert_eq!(access.sessions.len(), 1, "what nobody holds is gone");
+        drop((first, changed));
+        access.tidy(&heartbeat);
+        assert_eq!(access.sessions.len(), 0);
     }
 }

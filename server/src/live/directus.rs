@@ -2,7 +2,8 @@
 //!
 //! The request is always the same but for the cookie and the event: `Host`, the whole `Cookie`,
 //! `Accept`, `User-Agent`. Nothing that a stranger sent goes anywhere else. A call is made once,
-//! unless the connection that was kept for it had been closed: then once more on a fresh one.
+//! unless the connection that was kept for it ends before anything of an answer has come: then once
+//! more on a fresh one.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -139,8 +140,8 @@ impl Directus {
         decision
     }
 
-    /// Tells `component` what is known; `authority` decides what it means. Called once a second, so that a Directus that answers every
-    /// other call does not fill the log.
+    /// Tells `component` what is known; `authority` decides what it means. Called once a second, so
+    /// that a Directus that answers every other call does not fill the log.
     pub(crate) fn report_to(&self, component: &Component, authority: Authority) {
         let effect = match authority {
             Authority::Directus => {
@@ -190,7 +191,8 @@ impl Directus {
                     self.idle.keep(connection);
                     return Ok(answer);
                 }
-                // It was closed before it was used: nobody has seen the request.
+                // Most likely it had been closed meanwhile. Should Directus have seen the request
+                // all the same: it is a GET, which may be made again.
                 Err((true, _)) => self.meter.repeated.increment(),
                 Err((false, error)) => return Err(error),
             }

@@ -1,18 +1,24 @@
 //! Until when somebody may see an event: looked at again in SQL, never with the cookie.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-use engine::id::EventId;
+use engine::id::{EventId, ShardIndex};
 use engine::viewer::Decision;
 use engine::websocket::CloseCode;
 use pitwall::config::{Authority, Config};
-use pitwall::live::mailbox::{Grant, Order};
+use pitwall::context::Context;
+use pitwall::live::access::Access;
+use pitwall::live::mailbox::{Grant, Grants, Order, mailbox};
 use pitwall::live::session::{Cookie, Session};
+use pitwall::log::{Level, Log};
+use pitwall::shutdown::{Shutdown, Stage};
 use pitwall::status::State;
 use tests::directus::Kind;
 use tests::platform::{self, uuid};
 use tests::postgres::{FAST, Postgres};
+use tokio::sync::mpsc;
 use tokio_postgres::Client;
 
 use crate::world::{PATIENCE, World, viewer};
@@ -214,6 +220,40 @@ async fn f58_a_session_ends_when_it_is_too_old_also_without_a_database() {
         panic!("not ordered: {orders:?}");
     };
     assert_eq!(closed, viewer(1));
+}
+
+#[tokio::test]
+async fn f60_without_a_database_old_sessions_of_every_shard_end() {
+    let mut config = Config::new("redis://127.0.0.1:1", "postgres://nobody@127.0.0.1:1/none");
+    config.live.access.revalidate_ms = 30;
+    config.live.access.session_max_ms = 1;
+    let log = Log::to(Level::Error, "access", io::sink());
+    let context = Context::new(config, log, Shutdown::default());
+    let shards = [0, 1, 2].map(|index| mailbox(ShardIndex(index)).unwrap());
+    let (addresses, mailboxes): (Vec<_>, Vec<_>) = shards.into_iter().unzip();
+    let (_asks, receiver) = mpsc::channel(1);
+    tokio::spawn(Access::new(&context).run(receiver, addresses.into()));
+    let played = tokio::task::spawn_blocking(move || {
+        for (index, mailbox) in (0..).zip(&mailboxes) {
+            let next = || mailbox.orders.recv_timeout(PATIENCE).expect("an order comes in time");
+            let Order::Grants(to) = next() else { panic!("who watches what is asked first") };
+            // About the young one PostgreSQL has to be asked, and it is not there.
+            let (old, mut young) = (
+                grant(1, &session("u"), Vec::new()),
+                grant(2, &session(&uuid(USER)), vec![id(EVENT)]),
+            );
+            young.connected_ms = u64::MAX;
+            to.try_send(Grants { shard: ShardIndex(index), grants: vec![old, young] }).unwrap();
+            drop(to);
+            let order = next();
+            assert!(
+                matches!(order, Order::Close(closed, CloseCode::UNAUTHORIZED, _) if closed == viewer(1)),
+                "shard {index}: {order:?}"
+            );
+        }
+    });
+    played.await.unwrap();
+    context.shutdown.advance(Stage::Farewell);
 }
 
 #[tokio::test]

@@ -21,8 +21,8 @@ use crate::metrics::Counter;
 #[derive(Debug)]
 pub(super) struct Memory<K: Eq + Hash, V> {
     entries: DashMap<K, Entry<V>>,
-    /// The answers in the order in which they came, each with the mark that tells it from a later
-    /// answer to the same question.
+    /// The answers in the order in which they came, each with the mark of its question, which tells
+    /// it from a later answer to the same.
     order: Mutex<VecDeque<(K, u64, Instant)>>,
     marks: AtomicU64,
     asked: AtomicUsize,
@@ -36,8 +36,14 @@ pub(super) struct Memory<K: Eq + Hash, V> {
 
 #[derive(Debug)]
 enum Entry<V> {
-    Asked(watch::Sender<Option<V>>),
+    Asked { answer: watch::Sender<Option<V>>, mark: u64 },
     Known { value: V, until: Instant, mark: u64 },
+}
+
+impl<V> Entry<V> {
+    fn is_asked_as(&self, of: u64) -> bool {
+        matches!(self, Self::Asked { mark, .. } if *mark == of)
+    }
 }
 
 /// What is there for a question.
@@ -62,6 +68,8 @@ pub(super) struct Waiter<V>(watch::Receiver<Option<V>>);
 pub(super) struct Question<K: Eq + Hash + Clone, V: Clone> {
     memory: Arc<Memory<K, V>>,
     key: K,
+    /// Tells this question from a later one for the same key.
+    mark: u64,
     answer: watch::Sender<Option<V>>,
     is_settled: bool,
 }
@@ -92,7 +100,7 @@ impl<K: Eq + Hash + Clone, V: Clone> Memory<K, V> {
                     return Found::Known(value.clone());
                 }
                 Entry::Known { .. } => {}
-                Entry::Asked(answer) => {
+                Entry::Asked { answer, .. } => {
                     self.joins.increment();
                     return Found::Joined(Waiter(answer.subscribe()));
                 }
@@ -103,9 +111,10 @@ impl<K: Eq + Hash + Clone, V: Clone> Memory<K, V> {
             return Found::Full;
         }
         let (answer, receiver) = watch::channel(None);
-        slot.insert(Entry::Asked(answer.clone()));
+        let mark = self.marks.fetch_add(1, Ordering::Relaxed);
+        slot.insert(Entry::Asked { answer: answer.clone(), mark });
         let memory = self.clone();
-        let question = Question { memory, key: key.clone(), answer, is_settled: false };
+        let question = Question { memory, key: key.clone(), mark, answer, is_settled: false };
         Found::Ask(question, Waiter(receiver))
     }
 
@@ -117,13 +126,14 @@ impl<K: Eq + Hash + Clone, V: Clone> Memory<K, V> {
                 self.hits.increment();
                 Some(value.clone())
             }
-            Entry::Known { .. } | Entry::Asked(_) => None,
+            Entry::Known { .. } | Entry::Asked { .. } => None,
         }
     }
 
-    /// Does not reuse the answer to this question any more.
+    /// Does not reuse the answer to this question any more. One that is still to come tells those
+    /// who wait for it already, and is not kept: whoever comes now asks anew.
     pub(super) fn forget(&self, key: &K) {
-        self.entries.remove_if(key, |_, entry| matches!(entry, Entry::Known { .. }));
+        self.entries.remove(key);
     }
 
     /// Drops what is too old, also when nobody comes any more.
@@ -143,11 +153,16 @@ impl<K: Eq + Hash + Clone, V: Clone> Memory<K, V> {
         (self.asked.load(Ordering::Relaxed), self.questions_max)
     }
 
-    fn keep(&self, key: K, value: V, reuse: Duration) {
-        let mark = self.marks.fetch_add(1, Ordering::Relaxed);
+    /// Keeps the answer of a question, unless the question was forgotten.
+    fn keep(&self, key: K, mark: u64, value: V, reuse: Duration) {
         let now = Instant::now();
         let until = now + reuse;
-        self.entries.insert(key.clone(), Entry::Known { value, until, mark });
+        match self.entries.get_mut(&key) {
+            Some(mut entry) if entry.is_asked_as(mark) => {
+                *entry = Entry::Known { value, until, mark };
+            }
+            _ => return,
+        }
         let mut order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
         order.push_back((key, mark, until));
         drop(order);
@@ -189,12 +204,14 @@ impl<K: Eq + Hash + Clone, V: Clone> Question<K, V> {
 
     /// True when nobody waits; then it must not be asked: the next one asks anew.
     pub(super) fn is_abandoned(&mut self) -> bool {
-        let removed = self.memory.entries.remove_if(
-            &self.key,
-            |_, entry| matches!(entry, Entry::Asked(answer) if answer.receiver_count() == 0),
-        );
-        self.is_settled |= removed.is_some();
-        removed.is_some()
+        let answer = &self.answer;
+        self.memory.entries.remove_if(&self.key, |_, entry| {
+            entry.is_asked_as(self.mark) && answer.receiver_count() == 0
+        });
+        // Out of the table nobody can join any more.
+        let is_abandoned = answer.receiver_count() == 0;
+        self.is_settled |= is_abandoned;
+        is_abandoned
     }
 
     /// Tells all who wait, and whoever asks the same so soon.
@@ -202,9 +219,13 @@ impl<K: Eq + Hash + Clone, V: Clone> Question<K, V> {
         self.is_settled = true;
         self.answer.send_replace(Some(value.clone()));
         match reuse {
-            Some(reuse) => self.memory.keep(self.key.clone(), value, reuse),
-            None => drop(self.memory.entries.remove(&self.key)),
+            Some(reuse) => self.memory.keep(self.key.clone(), self.mark, value, reuse),
+            None => self.leave(),
         }
+    }
+
+    fn leave(&self) {
+        self.memory.entries.remove_if(&self.key, |_, entry| entry.is_asked_as(self.mark));
     }
 }
 
@@ -213,7 +234,7 @@ impl<K: Eq + Hash + Clone, V: Clone> Drop for Question<K, V> {
         self.memory.asked.fetch_sub(1, Ordering::Relaxed);
         if !self.is_settled {
             // The senders go with it: those who wait see that there is no answer.
-            self.memory.entries.remove(&self.key);
+            self.leave();
         }
     }
 }

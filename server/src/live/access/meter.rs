@@ -143,7 +143,7 @@ impl Access {
         );
         page.counter(
             "processor_live_directus_repeated_calls_total",
-            "Calls made again because the kept connection had been closed.",
+            "Calls made again because the kept connection ended before an answer came.",
             meter.repeated.value(),
         );
         let (in_flight, _) = self.directus.queue.in_flight();

@@ -71,12 +71,23 @@ impl Access {
                 let keeps = self.context.config.live.access.authority == Authority::Directus;
                 let cookie = keeps.then_some(cookie);
                 let session = Session { user_id: id, role, cookie };
-                (Identity::Known(Arc::new(session)), Some(KNOWN_REUSE))
+                (Identity::Known(self.share(*question.key(), session)), Some(KNOWN_REUSE))
             }
             Who::Nobody => (Identity::Unauthorized, Some(NOBODY_REUSE)),
             Who::Unclear(_) => (Identity::Unavailable, None),
         };
         question.settle(identity, reuse);
+    }
+
+    /// The session that connections of this cookie have already, unless it has become another one.
+    pub(super) fn share(&self, digest: [u8; 32], session: Session) -> Arc<Session> {
+        let mut place = self.sessions.entry(digest).or_default();
+        if let Some(known) = place.upgrade().filter(|known| **known == session) {
+            return known;
+        }
+        let session = Arc::new(session);
+        *place = Arc::downgrade(&session);
+        session
     }
 
     /// What is remembered about a question of a shard.
@@ -115,7 +126,8 @@ impl Access {
         let event = question.key().event;
         let decision = match self.context.config.live.access.authority {
             Authority::Directus => {
-                let turn = self.directus.queue.turn(Kind::Event, deadline - Instant::now()).await;
+                let kind = Kind::Event(&session.user_id);
+                let turn = self.directus.queue.turn(kind, deadline - Instant::now()).await;
                 if question.is_abandoned() {
                     return;
                 }

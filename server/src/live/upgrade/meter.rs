@@ -103,7 +103,8 @@ impl Section for Meter {
             ("unauthorized", self.unauthorized.value()),
             ("error", self.unavailable.value()),
         ];
-        let help = "Connections whose cookie was looked up, by the answer.";
+        let help = "Connections that asked to be let in, by whether they are a user's; \
+                    without a cookie nobody is asked.";
         page.counters("processor_live_auth_attempts_total", help, "result", &results);
         let help = "Connections that the system refused to hand over, for want of files or memory.";
         page.counter("processor_live_accept_errors_total", help, self.accept_errors.value());

@@ -71,6 +71,40 @@ async fn an_old_answer_does_not_take_a_newer_one_with_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn f57_an_answer_that_is_forgotten_before_it_comes_is_not_kept() {
+    let answers: Answers = Memory::new(10, 10);
+    let (early, waiter) = ask(&answers, 1);
+    answers.forget(&1);
+    // Whoever comes afterwards asks anew, and the early answer does not get in their way.
+    let (late, late_waiter) = ask(&answers, 1);
+    early.settle('a', REUSE);
+    assert_eq!(waiter.answer().await, Some('a'));
+    assert!(matches!(answers.look(&1), Found::Joined(_)));
+    late.settle('b', REUSE);
+    assert_eq!((late_waiter.answer().await, known(&answers, 1)), (Some('b'), Some('b')));
+    // Also when nobody has come meanwhile.
+    let (early, _waiter) = ask(&answers, 2);
+    answers.forget(&2);
+    early.settle('a', REUSE);
+    assert_eq!(known(&answers, 2), None);
+    assert_eq!((answers.question_count(), answers.answer_count()), ((0, 10), (1, 10)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_forgotten_question_is_still_asked_for_those_who_wait_and_only_for_them() {
+    let answers: Answers = Memory::new(10, 10);
+    let (mut question, waiter) = ask(&answers, 1);
+    answers.forget(&1);
+    assert!(!question.is_abandoned());
+    drop(waiter);
+    let (mut second, _waiter) = ask(&answers, 1);
+    assert!(question.is_abandoned());
+    drop(question);
+    assert!(!second.is_abandoned());
+    assert!(matches!(answers.look(&1), Found::Joined(_)));
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_dies_while_asking_leaves_nobody_waiting() {
     let answers: Answers = Memory::new(10, 10);
     let (question, waiter) = ask(&answers, 1);
