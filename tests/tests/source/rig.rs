@@ -47,6 +47,8 @@ pub(crate) struct Rig {
     pub(crate) seen: Vec<Fix>,
     pub(crate) rosters_seen: usize,
     pub(crate) log: Lines,
+    /// Whether viewers may be let in.
+    pub(crate) is_alone: tokio::sync::watch::Receiver<bool>,
     numbers: Arc<Numbers>,
     thread: Option<JoinHandle<()>>,
 }
@@ -109,6 +111,7 @@ impl Rig {
             seen: Vec::new(),
             rosters_seen: 0,
             log,
+            is_alone: started.is_alone,
             numbers: started.numbers,
             thread: Some(started.thread),
         }
