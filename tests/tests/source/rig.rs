@@ -137,7 +137,7 @@ impl Rig {
         };
         match letter {
             FeedMail::Roster(_) => self.rosters_seen += 1,
-            FeedMail::Withdrawal(_) => {}
+            FeedMail::Withdrawals(_) => {}
             FeedMail::Positions(batch) => {
                 for routed in batch.routed {
                     self.seen.push((routed.position.device.0, routed.position.timestamp_ms));

@@ -73,7 +73,11 @@ impl Turning {
                     }
                 }
             }
-            FeedMail::Withdrawal(withdrawal) => self.shard.handle_withdrawal(&withdrawal),
+            FeedMail::Withdrawals(withdrawals) => {
+                for withdrawal in &withdrawals {
+                    self.shard.handle_withdrawal(withdrawal);
+                }
+            }
         }
     }
 
