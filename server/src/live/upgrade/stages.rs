@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use super::origin::{check_origin, client_address, is_trusted};
 use super::request::Request;
 use super::socket::equip;
-use super::wire::{NoHead, gone, last_word, read_head, write};
+use super::wire::{NoHead, end, gone, read_head, write};
 use super::{Door, Outcome};
 use crate::config::Reject;
 use crate::http::{Answer, Head, HeadLimits, Refusal};
@@ -23,6 +23,10 @@ use crate::shutdown::Stage;
 
 /// What identification may take beyond its queue and its call before it counts as failed.
 const IDENTITY_GRACE_MS: u64 = 1_000;
+
+/// Before the upgrade there is no close code.
+const RESTARTING: Refusal =
+    Refusal::new(503, "This server is restarting. Connect again in a moment.");
 
 /// Why a connection does not become a viewer.
 enum End {
@@ -41,7 +45,7 @@ pub(super) async fn conduct(
     mut permit: Permit,
     door: Arc<Door>,
 ) {
-    let end = match let_in(&mut stream, peer.ip(), &mut permit, &door).await {
+    let ended = match let_in(&mut stream, peer.ip(), &mut permit, &door).await {
         Ok(arrival) => match hand_over(stream, arrival, permit, &door) {
             Ok(()) => return door.meter.count(Outcome::Accepted),
             Err(Some((returned, returned_permit))) => {
@@ -52,7 +56,7 @@ pub(super) async fn conduct(
         },
         Err(end) => end,
     };
-    let end = match end {
+    let ended = match ended {
         // Whatever was wanting, the next instance may have it.
         End::Closed(_, CloseCode::TRY_AGAIN_LATER, _)
             if door.context.shutdown.stage() >= Stage::Leaving =>
@@ -63,7 +67,7 @@ pub(super) async fn conduct(
     };
     // The place is free for others, but the socket counts until it is closed.
     permit.give_up_place();
-    let (outcome, reason, bytes) = match end {
+    let (outcome, reason, bytes) = match ended {
         End::Refused(outcome, refusal) => {
             (outcome, refusal.sentence, Answer::from(refusal).into_bytes())
         }
@@ -77,7 +81,7 @@ pub(super) async fn conduct(
     door.meter.count(outcome);
     let fields = [("result", outcome.name()), ("reason", reason)];
     door.context.log.debug("a connection does not become a viewer", &fields);
-    last_word(stream, &bytes).await;
+    end(stream, &bytes).await;
 }
 
 /// A connection that may become a viewer.
@@ -144,7 +148,7 @@ async fn await_head(stream: &TcpStream, door: &Door) -> Result<Head, End> {
         },
         () = door.context.shutdown.reached(Stage::Leaving) => Err(End::Refused(
             Outcome::Leaving,
-            Refusal::new(503, "This server is restarting. Connect again in a moment."),
+            RESTARTING,
         )),
     }
 }
@@ -196,7 +200,7 @@ async fn identify(
             Reject::Close => leaving(),
             Reject::Http => End::Refused(
                 Outcome::Leaving,
-                Refusal::new(503, "This server is restarting. Connect again in a moment."),
+                RESTARTING,
             ),
         }),
     };
