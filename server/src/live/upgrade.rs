@@ -6,6 +6,7 @@
 
 mod meter;
 mod origin;
+mod remarks;
 mod request;
 mod socket;
 mod stages;

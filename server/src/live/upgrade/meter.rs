@@ -48,6 +48,7 @@ pub struct Meter {
     /// How often the system refused to accept a connection.
     pub(super) accept_errors: Counter,
     has_met_unknown_proxy: AtomicBool,
+    has_met_clear_text: AtomicBool,
 }
 
 /// In the order of [`Outcome`].
@@ -83,6 +84,11 @@ impl Meter {
     /// True once: what is said about it need not be said again.
     pub(super) fn is_first_unknown_proxy(&self) -> bool {
         !self.has_met_unknown_proxy.swap(true, Ordering::Relaxed)
+    }
+
+    /// True once, as well.
+    pub(super) fn is_first_clear_text(&self) -> bool {
+        !self.has_met_clear_text.swap(true, Ordering::Relaxed)
     }
 }
 

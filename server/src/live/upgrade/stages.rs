@@ -8,7 +8,8 @@ use engine::websocket::{CloseCode, write_close};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::origin::{check_origin, client_address, is_trusted};
+use super::origin::{check_origin, client_address};
+use super::remarks::{foreign, note_clear_text, note_unknown_proxy};
 use super::request::Request;
 use super::socket::equip;
 use super::wire::{NoHead, end, gone, read_head, write};
@@ -101,12 +102,14 @@ async fn let_in(
     let head = await_head(stream, door).await?;
     let mut request = Request::of(&head, live.limits.cookie_bytes_max)
         .map_err(|refusal| End::Refused(Outcome::BadRequest, refusal))?;
+    // Before the origin: either may be why it is not allowed.
+    note_unknown_proxy(&head, peer, door);
+    note_clear_text(&head, peer, door);
     check_origin(&head, peer, &live.access).map_err(|refusal| {
-        let origin = String::from_utf8_lossy(head.all("origin").next().unwrap_or_default());
+        let origin = foreign(head.all("origin").next().unwrap_or_default());
         door.context.log.debug("an origin is not allowed", &[("origin", &origin)]);
         End::Refused(Outcome::ForbiddenOrigin, refusal)
     })?;
-    note_unknown_proxy(&head, peer, door);
     let client = client_address(&head, peer, &live.access.trusted_proxies);
     let (unread, cookie) = (head.rest, request.cookie.take());
     let is_placed = permit.settle(client).and_then(|()| permit.take_place());
@@ -150,21 +153,6 @@ async fn await_head(stream: &TcpStream, door: &Door) -> Result<Head, End> {
             Outcome::Leaving,
             RESTARTING,
         )),
-    }
-}
-
-/// An operator who has forgotten the setting finds all clients counted as one.
-fn note_unknown_proxy(head: &Head, peer: IpAddr, door: &Door) {
-    let is_unknown = head.all("x-forwarded-for").next().is_some()
-        && !is_trusted(peer, &door.context.config.live.access.trusted_proxies);
-    if is_unknown && door.meter.is_first_unknown_proxy() {
-        let fields = [
-            ("peer", peer.to_string()),
-            ("effect", "All clients behind it count as one address.".to_owned()),
-            ("remedy", "If it is your proxy, name it in LIVE_TRUSTED_PROXIES.".to_owned()),
-        ];
-        let fields = fields.each_ref().map(|(name, value)| (*name, value.as_str()));
-        door.context.log.warn("X-Forwarded-For of an unknown proxy is ignored", &fields);
     }
 }
 
