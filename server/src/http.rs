@@ -3,7 +3,9 @@
 mod answer;
 mod authority;
 mod head;
+mod last_word;
 
 pub use self::answer::{Answer, Refusal};
 pub use self::authority::Authority;
 pub use self::head::{Head, HeadLimits, HeadReader};
+pub(crate) use self::last_word::last_word;

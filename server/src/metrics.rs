@@ -74,6 +74,10 @@ pub const BUCKETS_US: [u64; 19] = [
     100_000_000,
 ];
 
+/// The longest that counts in a histogram's sum, a day: a device whose clock stands at the year 2000
+/// says that its fix took decades, and some ten thousand of those would run over the sum.
+const OBSERVED_US_MAX: u64 = 24 * 60 * 60 * 1_000_000;
+
 /// How long something took, counted in buckets.
 #[derive(Debug, Default)]
 pub struct Histogram {
@@ -91,7 +95,7 @@ impl Histogram {
     pub fn observe_many_us(&self, microseconds: u64, count: u64) {
         let bucket = BUCKETS_US.partition_point(|&bound| bound < microseconds);
         self.buckets[bucket].add(count);
-        self.sum_us.add(microseconds.saturating_mul(count));
+        self.sum_us.add(microseconds.min(OBSERVED_US_MAX).saturating_mul(count));
     }
 
     /// How many were counted.
@@ -163,17 +167,19 @@ impl Page {
         self.sample(name, "", value);
     }
 
+    /// A gauge of time without labels, shown in seconds. One that is not known is left out.
+    pub fn gauge_of_seconds(&mut self, name: &str, help: &str, microseconds: Option<u64>) {
+        let Some(microseconds) = microseconds else { return };
+        self.head(name, help, "gauge");
+        self.sample(name, "", seconds(microseconds));
+    }
+
     /// A gauge with one label, a value for each.
     pub fn gauges(&mut self, name: &str, help: &str, label: &str, values: &[(&str, i64)]) {
         self.head(name, help, "gauge");
         for (which, value) in values {
             self.sample(name, &format!("{{{label}=\"{which}\"}}"), value);
         }
-    }
-
-    /// A histogram in seconds without labels.
-    pub fn histogram(&mut self, name: &str, help: &str, histogram: &Histogram) {
-        self.histograms(name, help, "", &[("", histogram)]);
     }
 
     /// A histogram in seconds with one label, one for each value of it.
@@ -186,17 +192,16 @@ impl Page {
     ) {
         self.head(name, help, "histogram");
         for (which, histogram) in histograms {
-            let own = if label.is_empty() { String::new() } else { format!("{label}=\"{which}\"") };
-            let comma = if own.is_empty() { "" } else { "," };
+            let own = format!("{label}=\"{which}\"");
             let mut count = 0;
             for (bucket, counter) in histogram.buckets.iter().enumerate() {
                 count += counter.value();
                 let bound =
                     BUCKETS_US.get(bucket).map_or_else(|| "+Inf".to_owned(), |&us| seconds(us));
-                let labels = format!("{{{own}{comma}le=\"{bound}\"}}");
+                let labels = format!("{{{own},le=\"{bound}\"}}");
                 self.sample(&format!("{name}_bucket"), &labels, count);
             }
-            let labels = if own.is_empty() { own } else { format!("{{{own}}}") };
+            let labels = format!("{{{own}}}");
             self.sample(&format!("{name}_sum"), &labels, seconds(histogram.sum_us.value()));
             self.sample(&format!("{name}_count"), &labels, count);
         }
@@ -227,6 +232,19 @@ mod tests {
         for (us, expected) in [(0, "0"), (100, "0.0001"), (1_000_000, "1"), (1_500_000, "1.5")] {
             assert_eq!(seconds(us), expected);
         }
+    }
+
+    #[test]
+    fn d1_a_clock_at_the_year_2000_does_not_run_over_the_sum() {
+        let histogram = Histogram::default();
+        let decades_us = 27 * 365 * 86_400 * 1_000_000;
+        histogram.observe_us(decades_us);
+        histogram.observe_many_us(decades_us, 99_999);
+        let mut page = Page::default();
+        page.histograms("took_seconds", "How long.", "hop", &[("device", &histogram)]);
+        let text = page.into_text();
+        assert!(text.contains("took_seconds_sum{hop=\"device\"} 8640000000\n"), "{text}");
+        assert!(text.contains("le=\"100\"} 0\n"), "{text}");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use engine::id::ShardIndex;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -21,12 +21,11 @@ use crate::live::shard_loop::{self, Parts, Window, Windows};
 use crate::live::upgrade::{Door, Meter};
 use crate::live::{roster, source, upgrade};
 use crate::metrics::Section;
-use crate::shutdown::Stage;
-use crate::status::State;
+use crate::shutdown::{Shutdown, Stage};
 
-/// How long the listener waits for the first word about Redis, so that a second process of the same
-/// name does not take viewers in before it has found that out.
-const FIRST_WORD_MS_MAX: u64 = 20_000;
+/// How long the listener waits to hear that no other process of the same name lives, so that a second
+/// one takes no viewers in before it has found that out.
+const ALONE_MS_MAX: u64 = 20_000;
 
 /// How long shards may take beyond the time over which viewers are closed.
 const SHARD_END_MS: u64 = 3_000;
@@ -94,12 +93,10 @@ impl Running {
         tasks.spawn(roster.run(source.mail));
         tasks.spawn(access.clone().run(asks, addresses.clone()));
         tasks.spawn(admin::run(context.clone(), listeners.admin, sections));
-        let context = context.clone();
+        let opening = alone(source.is_alone, context.shutdown.clone());
         let shards = addresses.clone();
         let door = Door { context: context.clone(), access, admission, shards, meter };
-        tasks.spawn(upgrade::run(listeners.live, door, async move {
-            first_word_of_redis(&context).await;
-        }));
+        tasks.spawn(upgrade::run(listeners.live, door, opening));
         Ok(Self { addresses, shards: threads, source: source.thread, tasks })
     }
 
@@ -160,20 +157,14 @@ fn cannot_start(error: &io::Error) -> Stop {
     ))
 }
 
-/// Waits until the source has said how Redis is.
-async fn first_word_of_redis(context: &Context) {
-    let is_starting = || {
-        let components = context.status.components();
-        let redis = components.iter().find(|component| component.name == "redis");
-        redis.is_none_or(|redis| redis.report().state == State::Starting)
-    };
-    let word = async {
-        while is_starting() {
-            sleep(LOOK).await;
-        }
-    };
+/// Waits until no other process of this name seems to live, or until this one leaves.
+async fn alone(mut is_alone: watch::Receiver<bool>, shutdown: Shutdown) {
+    let word = async { is_alone.wait_for(|&is_alone| is_alone).await.is_ok() };
     // Whatever is the case, viewers are let in after that: they see what is known.
-    timeout(Duration::from_millis(FIRST_WORD_MS_MAX), word).await.ok();
+    if timeout(Duration::from_millis(ALONE_MS_MAX), word).await == Ok(false) {
+        // The lease is another's, or nothing asks for it any more: the process is about to end.
+        shutdown.reached(Stage::Leaving).await;
+    }
 }
 
 /// True when the thread ends before the deadline.

@@ -4,13 +4,11 @@
 //! is no HTTP, is refused.
 
 use std::io;
-use std::time::Duration;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
-use tokio::time::timeout;
 
-use crate::http::{Answer, Head, HeadLimits, HeadReader, Refusal};
+use crate::http::{Answer, Head, HeadLimits, HeadReader, Refusal, last_word};
 use crate::secret::Secret;
 
 /// Longest request head. Probes and scrapers send a few hundred bytes, browsers some 2 KiB.
@@ -18,14 +16,6 @@ pub(super) const HEAD_BYTES_MAX: usize = 8 * 1024;
 
 /// Most header lines.
 const HEADERS_MAX: usize = 64;
-
-/// What a proxy adds to requests that it passes on.
-const PROXY_HEADERS: [&str; 4] = ["forwarded", "x-forwarded-for", "x-real-ip", "via"];
-
-/// What may still come after a refusal before the connection is cut; reading it lets the answer
-/// arrive.
-const REST_BYTES_MAX: usize = 64 * 1024;
-const REST_WAIT: Duration = Duration::from_millis(500);
 
 /// What is asked.
 #[derive(Debug, Default)]
@@ -76,13 +66,7 @@ pub(super) async fn read(stream: &mut TcpStream) -> Result<Request, Option<Answe
 
 /// Writes the answer and ends the connection so that it arrives.
 pub(super) async fn write(stream: &mut TcpStream, answer: Answer) -> io::Result<()> {
-    stream.write_all(&answer.into_bytes()).await?;
-    stream.shutdown().await?;
-    let mut rest = stream.take(REST_BYTES_MAX as u64);
-    let mut sink = tokio::io::sink();
-    // Until the peer has closed, too; whoever does not is cut.
-    timeout(REST_WAIT, tokio::io::copy(&mut rest, &mut sink)).await.ok();
-    Ok(())
+    last_word(stream, &answer.into_bytes()).await
 }
 
 /// What a head asks for.
@@ -109,7 +93,7 @@ fn request(head: &Head) -> Result<Request, Refusal> {
         host: text("host")?,
         accept: text("accept")?,
         authorization: Some(Secret::new(text("authorization")?)),
-        is_forwarded: PROXY_HEADERS.iter().any(|name| head.all(name).next().is_some()),
+        is_forwarded: head.is_forwarded(),
     })
 }
 

@@ -31,6 +31,10 @@ pub struct HeadReader {
     refusal: Option<Refusal>,
 }
 
+/// What a proxy adds to requests that it passes on.
+const PROXY_HEADERS: [&str; 6] =
+    ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via"];
+
 /// Where a header's name and its value lie.
 type Header = (Range<usize>, Range<usize>);
 
@@ -152,6 +156,12 @@ impl Head {
         let mut values = self.all(name);
         let value = values.next();
         if values.next().is_some() { Err(MALFORMED) } else { Ok(value) }
+    }
+
+    /// True when a proxy has passed it on: whoever is at the other end speaks for somebody else.
+    #[must_use]
+    pub fn is_forwarded(&self) -> bool {
+        PROXY_HEADERS.iter().any(|name| self.all(name).next().is_some())
     }
 
     fn text(&self, range: &Range<usize>) -> &str {

@@ -13,7 +13,6 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::context::Context;
 use crate::error::Stop;
-use crate::shutdown::Stage;
 use crate::stream::{Control, Failure, Server};
 
 /// How long the lease lasts without being renewed.
@@ -21,6 +20,10 @@ pub const LEASE_MS: u64 = 15_000;
 
 /// How often it is renewed: two renewals may fail.
 pub const RENEW_MS: u64 = 5_000;
+
+/// How long a lease that another holds must have stood still before its holder counts as gone: one who
+/// lives renews it within that.
+const SILENT_MS: u64 = RENEW_MS + 1_000;
 
 /// How often a lease that another holds, or Redis when it could not be asked, is looked at again.
 const LOOK_MS: u64 = 500;
@@ -47,14 +50,25 @@ pub fn key(instance_id: &str) -> String {
     format!("pitwall:instance:{instance_id}")
 }
 
-/// Takes the lease, says so, keeps it until the farewell, and gives it back.
+/// What is told of the lease while it is kept.
+#[derive(Debug)]
+pub struct Told {
+    /// Whether it is ours.
+    pub is_held: watch::Sender<bool>,
+    /// Becomes true when nothing speaks for a living process of the same name any more: the lease is
+    /// ours, or nobody renews it, or Redis cannot be asked and so nobody can read.
+    pub is_alone: watch::Sender<bool>,
+}
+
+/// Takes the lease, says so, keeps it until `given_up`, and gives it back.
 ///
 /// `trouble` is told in words why the lease is not held, and nothing when it is.
 pub async fn keep(
     context: Context,
     server: Server,
-    is_held: watch::Sender<bool>,
+    told: Told,
     trouble: impl Fn(Option<String>),
+    given_up: impl Future<Output = ()>,
 ) {
     let control = match Control::new(&server) {
         Ok(control) => control,
@@ -64,11 +78,11 @@ pub async fn keep(
     let mut lease = Lease { control, key, token: token(), seen: None };
     let kept = tokio::select! {
         biased;
-        () = context.shutdown.reached(Stage::Farewell) => Ok(()),
-        stop = lease.hold(&is_held, &trouble) => Err(stop),
+        () = given_up => Ok(()),
+        stop = lease.hold(&told, &trouble) => Err(stop),
     };
     match kept {
-        Ok(()) if *is_held.borrow() => {
+        Ok(()) if *told.is_held.borrow() => {
             let within = Duration::from_millis(RELEASE_MS_MAX);
             let released = timeout(within, lease.release()).await;
             if !matches!(released, Ok(Ok(()))) {
@@ -78,7 +92,7 @@ pub async fn keep(
         }
         Ok(()) => {}
         Err(stop) => {
-            is_held.send_replace(false);
+            told.is_held.send_replace(false);
             context.shutdown.fail(stop);
         }
     }
@@ -88,22 +102,26 @@ struct Lease {
     control: Control,
     key: String,
     token: String,
-    /// The other holder's token, and when its lease runs out.
-    seen: Option<(String, Instant)>,
+    seen: Option<Seen>,
+}
+
+/// Another's lease, as it was when it was first seen.
+struct Seen {
+    token: String,
+    at: Instant,
+    ends: Instant,
 }
 
 impl Lease {
     /// Takes and renews, for ever; ends with a reason to stop.
-    async fn hold(
-        &mut self,
-        is_held: &watch::Sender<bool>,
-        trouble: &impl Fn(Option<String>),
-    ) -> Stop {
+    async fn hold(&mut self, told: &Told, trouble: &impl Fn(Option<String>)) -> Stop {
+        let is_held = &told.is_held;
         loop {
             let pause_ms = match self.renew().await {
                 Ok(true) => {
                     self.seen = None;
                     is_held.send_replace(true);
+                    told.is_alone.send_replace(true);
                     trouble(None);
                     RENEW_MS
                 }
@@ -111,6 +129,10 @@ impl Lease {
                 Ok(false) => match self.look().await {
                     Ok(true) => return self.taken("is running"),
                     Ok(false) => {
+                        let silent = Duration::from_millis(SILENT_MS);
+                        if self.seen.as_ref().is_some_and(|seen| seen.at.elapsed() >= silent) {
+                            told.is_alone.send_replace(true);
+                        }
                         trouble(Some(format!(
                             "{} is still leased, perhaps to an earlier life of this process that \
                              ended without giving it back; it runs out within {} s.",
@@ -119,11 +141,11 @@ impl Lease {
                         )));
                         LOOK_MS
                     }
-                    Err(failure) => told(trouble, &failure),
+                    Err(failure) => cannot_ask(told, trouble, &failure),
                 },
                 // A held lease that cannot be renewed is still held, as far as anybody knows.
                 Err(_) if *is_held.borrow() => LOOK_MS,
-                Err(failure) => told(trouble, &failure),
+                Err(failure) => cannot_ask(told, trouble, &failure),
             };
             sleep(Duration::from_millis(pause_ms)).await;
         }
@@ -148,11 +170,11 @@ impl Lease {
         let Some(held) = held.filter(|_| left_ms != -2) else { return Ok(false) };
         let Ok(left_ms) = u64::try_from(left_ms) else { return Ok(true) };
         let ends = before + Duration::from_millis(left_ms);
-        let (token, first_ends) = self.seen.get_or_insert_with(|| (held.clone(), ends));
+        let first = self.seen.get_or_insert_with(|| Seen { token: held.clone(), at: before, ends });
         // The end of a lease stands still until it is renewed. What we know of it is as inexact as
         // an answer may be late, which is less than a renewal moves it by.
-        let is_renewed = ends > *first_ends + Duration::from_millis(RENEW_MS / 2);
-        Ok(*token != held || is_renewed)
+        let is_renewed = ends > first.ends + Duration::from_millis(RENEW_MS / 2);
+        Ok(first.token != held || is_renewed)
     }
 
     fn taken(&self, what: &str) -> Stop {
@@ -166,7 +188,8 @@ impl Lease {
 }
 
 /// Says why the lease cannot be asked for, and when to try again.
-fn told(trouble: &impl Fn(Option<String>), failure: &Failure) -> u64 {
+fn cannot_ask(told: &Told, trouble: &impl Fn(Option<String>), failure: &Failure) -> u64 {
+    told.is_alone.send_replace(true);
     trouble(Some(format!("The lease on this instance's name cannot be had. {}", failure.words)));
     LOOK_MS
 }

@@ -42,8 +42,8 @@ pub enum FeedMail {
     Roster(Arc<Roster>),
     /// Positions for events that the shard owns.
     Positions(Batch),
-    /// A fix that operators have flagged.
-    Withdrawal(Withdrawal),
+    /// Fixes that operators have flagged, all that one look has found for the shard.
+    Withdrawals(Vec<Withdrawal>),
 }
 
 /// Positions that were read together.

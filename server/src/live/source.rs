@@ -22,11 +22,11 @@ use std::time::Duration;
 
 use engine::position::Position;
 use engine::roster::Roster;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::collection::{COLLECT_MS, Collector, IDLE_MS_MAX};
-use super::lease;
+use super::lease::{self, Told};
 use super::mailbox::Address;
 use crate::context::Context;
 use crate::error::Stop;
@@ -87,6 +87,9 @@ pub struct Started {
     pub thread: JoinHandle<()>,
     /// Its numbers.
     pub numbers: Arc<Numbers>,
+    /// Becomes true when no other process of this name seems to live, see [`Told::is_alone`]; gone
+    /// before that when one does.
+    pub is_alone: watch::Receiver<bool>,
 }
 
 /// Starts the source's thread.
@@ -105,6 +108,7 @@ pub fn start(context: &Context, shards: Arc<[Address]>) -> Result<Started, Stop>
         .map_err(unavailable)?;
     let (mail, letters) = mpsc::channel(SOURCE_MAIL_MAX);
     let numbers = Arc::new(Numbers::new());
+    let (alone_told, is_alone) = watch::channel(false);
     let source = Source {
         context: context.clone(),
         server,
@@ -117,10 +121,10 @@ pub fn start(context: &Context, shards: Arc<[Address]>) -> Result<Started, Stop>
         .name("source".to_owned())
         .spawn(move || {
             let _alarm = Alarm(source.context.shutdown.clone());
-            runtime.block_on(source.run(letters));
+            runtime.block_on(source.run(letters, alone_told));
         })
         .map_err(unavailable)?;
-    Ok(Started { mail, thread, numbers })
+    Ok(Started { mail, thread, numbers, is_alone })
 }
 
 /// Ends the process when the thread ends before it should, however that came.
@@ -148,8 +152,9 @@ struct Source {
 }
 
 impl Source {
-    async fn run(self, letters: mpsc::Receiver<SourceMail>) {
-        let (lease_told, is_leased) = watch::channel(false);
+    async fn run(self, letters: mpsc::Receiver<SourceMail>, is_alone: watch::Sender<bool>) {
+        let (is_held, is_leased) = watch::channel(false);
+        let (give_up, given_up) = oneshot::channel::<()>();
         let config = &self.context.config;
         let names = Names {
             stream: config.stream.clone(),
@@ -158,8 +163,13 @@ impl Source {
         };
         let health = self.health.clone();
         let trouble = move |words| health.lease(words);
-        let lease = lease::keep(self.context.clone(), self.server.clone(), lease_told, trouble);
-        let lease = tokio::spawn(lease);
+        let lease = tokio::spawn(lease::keep(
+            self.context.clone(),
+            self.server.clone(),
+            Told { is_held, is_alone },
+            trouble,
+            async { drop(given_up.await) },
+        ));
         let policy = policy::watch(self.context.clone(), self.server.clone(), self.health.clone());
         let policy = tokio::spawn(policy);
         let collector = tokio::spawn(collect(
@@ -181,6 +191,7 @@ impl Source {
         policy.abort();
         collector.abort();
         self.context.shutdown.reached(Stage::Farewell).await;
+        // The lease goes last: whoever takes the name next has a group of the same name.
         if *is_leased.borrow() {
             let within = Duration::from_millis(DESTROY_MS_MAX);
             let destroyed = timeout(within, group::destroy(&self.server, &names)).await;
@@ -189,6 +200,7 @@ impl Source {
                 self.context.log.warn(words, &[("group", &names.group)]);
             }
         }
+        drop(give_up);
         // It ends by itself, with a deadline of its own; a panic in it has been printed.
         drop(lease.await);
     }

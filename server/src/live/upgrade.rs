@@ -6,6 +6,7 @@
 
 mod meter;
 mod origin;
+mod remarks;
 mod request;
 mod socket;
 mod stages;
@@ -60,7 +61,12 @@ pub struct Door {
 pub async fn run(listener: TcpListener, door: Door, opening: impl Future<Output = ()>) {
     let component = door.context.status.component("listener", true);
     let prepared = prepared(listener, &door.context.config.live);
-    opening.await;
+    tokio::select! {
+        biased;
+        // Who waits in the kernel is turned away by the listener's end.
+        () = door.context.shutdown.reached(Stage::Leaving) => return,
+        () = opening => {}
+    }
     let door = Arc::new(door);
     let mut connections = JoinSet::new();
     match prepared {
@@ -98,6 +104,10 @@ async fn accept(
     let mut is_impaired = false;
     loop {
         tokio::select! {
+            biased;
+            () = &mut leaving => return,
+            // One that has panicked has closed its connection, and nobody else's.
+            Some(_) = connections.join_next() => {}
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => {
                     if std::mem::take(&mut is_impaired) {
@@ -109,9 +119,6 @@ async fn accept(
                     is_impaired |= refused_by_system(&error, door, component).await;
                 }
             },
-            // One that has panicked has closed its connection, and nobody else's.
-            Some(_) = connections.join_next() => {}
-            () = &mut leaving => return,
         }
     }
 }

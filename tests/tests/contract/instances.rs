@@ -1,10 +1,15 @@
 //! 1.9 Several instances, and the platform's scenario from end to end.
 
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use pitwall::error::Stop;
 use tests::entries::Fix;
 use tests::scene::{DEVICE, EVENT, Scene};
+
+const UPGRADE: &str = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+                       Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 
 #[test]
 fn every_instance_reads_every_record() {
@@ -29,9 +34,22 @@ fn f23_a_second_process_of_the_same_name_refuses_to_start() {
     let scene = Scene::new();
     let _first = scene.start_named("processor-1");
     let mut second = scene.start_without_waiting("processor-1");
+    // The kernel completes its connection, and nobody takes it up.
+    let mut viewer = TcpStream::connect(second.address).unwrap();
+    let cookie = Scene::cookie(1);
+    let lines = format!("Host: live.test\r\nCookie: {cookie}\r\n{UPGRADE}");
+    viewer.write_all(format!("GET /ws-live HTTP/1.1\r\n{lines}\r\n").as_bytes()).unwrap();
     let stop = second.wait().unwrap_err();
     assert!(matches!(&stop, Stop::Config(words) if words.contains("INSTANCE_ID")), "{stop}");
     assert_eq!(stop.exit_code(), 78);
+    let mut heard = Vec::new();
+    // A reset is as good as an end.
+    viewer.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    if let Err(error) = viewer.read_to_end(&mut heard) {
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset, "the connection is closed");
+    }
+    assert!(heard.is_empty(), "nobody is let in: {}", String::from_utf8_lossy(&heard));
+    assert!(!second.log().contains("Viewers are let in"), "the listener never opens");
 }
 
 #[test]

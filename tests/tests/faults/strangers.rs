@@ -46,7 +46,7 @@ fn t3_viewers_who_reach_the_proxy_without_tls_are_warned_of_once() {
         vec![Network { address: Ipv4Addr::LOCALHOST.into(), prefix_bits: 32 }];
     config.live.access.allow_missing_origin = Some(true);
     let live = scene.start_with(config);
-    let warnings = || live.log().matches("viewers reach the proxy without TLS").count();
+    let warnings = || live.log().matches("a proxy passes on connections without TLS").count();
     for scheme in ["https", "wss"] {
         let mut viewer = scene.viewer_with(&live, &[("X-Forwarded-Proto", scheme)]);
         viewer.subscribe(EVENT, "");

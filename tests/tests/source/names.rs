@@ -1,9 +1,10 @@
 //! Two processes of one name, groups of the dead, clusters.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pitwall::error::Stop;
 use pitwall::live::collection::Collector;
+use pitwall::live::lease::RENEW_MS;
 use pitwall::secret::Secret;
 use pitwall::status::State;
 use pitwall::stream::{Control, Server};
@@ -38,11 +39,47 @@ fn f23_the_lease_of_a_killed_life_runs_out_and_viewers_do_not_wait_for_it() {
     ask(&mut connection, &format!("SET {LEASE} killed PX 3000"));
     let mut rig = Rig::with(config(&redis.url()));
     rig.until_state(State::Impaired, LEASE);
+    assert!(!*rig.is_alone.borrow(), "it may still be renewed");
     rig.until("routing", |rig| rig.rosters_seen > 0);
     add(&mut connection, &fixes(0, 10));
     rig.until_seen(&fixes(0, 10));
     assert_eq!(rig.mode(), "xread", "the group may still be another's");
     rig.until_working();
+    assert!(*rig.is_alone.borrow());
+}
+
+#[test]
+fn f23_a_lease_that_stands_still_longer_than_a_renewal_keeps_viewers_out_no_more() {
+    let redis = Redis::start();
+    ask(&mut redis.connect(), &format!("SET {LEASE} killed PX 20000"));
+    let began = Instant::now();
+    let mut rig = Rig::with(config(&redis.url()));
+    rig.until("alone", |rig| *rig.is_alone.borrow());
+    assert!(began.elapsed() >= Duration::from_millis(RENEW_MS), "{:?}", began.elapsed());
+    assert_eq!((rig.mode(), rig.stop()), ("xread", None), "the lease is still another's");
+}
+
+#[test]
+fn f1_viewers_are_let_in_when_redis_cannot_say_who_has_the_name() {
+    let mut redis = Redis::start();
+    let url = redis.url();
+    redis.kill();
+    let mut rig = Rig::with(config(&url));
+    rig.until("alone", |rig| *rig.is_alone.borrow());
+    assert_eq!(rig.stop(), None);
+}
+
+#[test]
+fn f23_the_lease_is_given_back_after_the_group_not_before() {
+    let redis = Redis::start();
+    let mut connection = redis.connect();
+    let rig = Rig::start(&redis);
+    ask(&mut connection, "CONFIG SET slowlog-log-slower-than 0");
+    rig.end();
+    // The newest come first.
+    let log = format!("{:?}", ask(&mut connection, "SLOWLOG GET 100"));
+    let at = |part: &str| log.find(part).unwrap_or_else(|| panic!("no {part} in {log}"));
+    assert!(at("redis.call('DEL'") < at("DESTROY"), "{log}");
 }
 
 #[test]
@@ -95,9 +132,9 @@ fn f24_only_groups_of_the_dead_are_taken_away() {
     assert_eq!(collect(&mut patient), ["live-broadcast-empty"], "never read, twice");
 
     let mut hasty = collector(0);
-    let deadline = std::time::Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + Duration::from_secs(10);
     while collect(&mut hasty) != ["live-broadcast-dead"] {
-        assert!(std::time::Instant::now() < deadline, "a millisecond passes");
+        assert!(Instant::now() < deadline, "a millisecond passes");
     }
     let left = format!("{:?}", ask(&mut connection, &format!("XINFO GROUPS {STREAM}")));
     for name in ["live-broadcast-leased", "live-broadcast-own", "processor", "live-broadcaster"] {
@@ -124,11 +161,11 @@ fn f24_a_thousand_groups_of_the_killed_are_taken_away_at_once() {
     let server = Server::parse(&Secret::new(redis.url())).unwrap();
     let mut control = Control::new(&server).unwrap();
     let mut collector = Collector::new(STREAM, "live-broadcast", "live-broadcast-own", 0);
-    let deadline = std::time::Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + Duration::from_secs(10);
     let mut destroyed = 0;
     while destroyed < 1_000 {
         destroyed += runtime.block_on(collector.collect(&mut control)).unwrap().len();
-        assert!(std::time::Instant::now() < deadline, "{destroyed}");
+        assert!(Instant::now() < deadline, "{destroyed}");
     }
     assert_eq!(destroyed, 1_000);
 }

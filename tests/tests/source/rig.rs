@@ -48,6 +48,8 @@ pub(crate) struct Rig {
     pub(crate) seen: Vec<Fix>,
     pub(crate) rosters_seen: usize,
     pub(crate) log: Lines,
+    /// Whether viewers may be let in.
+    pub(crate) is_alone: tokio::sync::watch::Receiver<bool>,
     numbers: Arc<Numbers>,
     thread: Option<JoinHandle<()>>,
 }
@@ -84,6 +86,7 @@ impl Rig {
             seen: Vec::new(),
             rosters_seen: 0,
             log,
+            is_alone: started.is_alone,
             numbers: started.numbers,
             thread: Some(started.thread),
         }
@@ -109,7 +112,7 @@ impl Rig {
         };
         match letter {
             FeedMail::Roster(_) => self.rosters_seen += 1,
-            FeedMail::Withdrawal(_) => {}
+            FeedMail::Withdrawals(_) => {}
             FeedMail::Positions(batch) => {
                 for routed in batch.routed {
                     self.seen.push((routed.position.device.0, routed.position.timestamp_ms));

@@ -69,15 +69,18 @@ fn mail_of_the_keeper_keeps_its_order() {
     let rig = Rig::start(&redis);
     let next = rig.roster.next(&[Registration { device_id: "late", event: EventId(8) }]).unwrap();
     let offered = ["late", "device-3", "unknown"].map(|id| (Box::from(id), position(START_MS)));
-    let withdrawn = ["late", "unknown"].map(|id| Withdrawn {
+    // A race's worth of flags: more than a mailbox has room for, were each a letter of its own.
+    let flagged = ["late", "unknown"].into_iter().chain(std::iter::repeat_n("device-3", 1_000));
+    let withdrawn = flagged.map(|id| Withdrawn {
         device_id: Box::from(id),
         faulty_ms: START_MS,
         good: Some(position(START_MS - 1)),
     });
+    let withdrawn = withdrawn.collect();
     for mail in [
         SourceMail::Roster(Arc::new(next.clone())),
         SourceMail::Offer(offered.into()),
-        SourceMail::Withdraw(withdrawn.into()),
+        SourceMail::Withdraw(withdrawn),
     ] {
         rig.mail.blocking_send(mail).unwrap();
     }
@@ -88,9 +91,11 @@ fn mail_of_the_keeper_keeps_its_order() {
     let FeedMail::Positions(batch) = rig.mailbox.feed.recv().unwrap() else { panic!("an offer") };
     assert_eq!(batch.read_us, 0, "it did not come out of Redis");
     assert_eq!(batch.routed.iter().map(|r| r.position.device).collect::<Vec<_>>(), [device]);
-    let FeedMail::Withdrawal(withdrawal) = rig.mailbox.feed.recv().unwrap() else {
-        panic!("a withdrawal")
+    let FeedMail::Withdrawals(withdrawals) = rig.mailbox.feed.recv().unwrap() else {
+        panic!("withdrawals")
     };
+    assert_eq!(withdrawals.len(), 1_001, "one letter for all, nothing for the unknown");
+    let withdrawal = &withdrawals[0];
     let seat = next.seats(device)[0];
     assert_eq!((withdrawal.event, withdrawal.slot), (seat.event, seat.slot));
     assert_eq!(withdrawal.good.unwrap().device, device);

@@ -69,7 +69,11 @@ impl Turning {
                     self.numbers.untimed += u64::from(!self.timing.taken(batch.read_us));
                 }
             }
-            FeedMail::Withdrawal(withdrawal) => self.shard.handle_withdrawal(&withdrawal),
+            FeedMail::Withdrawals(withdrawals) => {
+                for withdrawal in &withdrawals {
+                    self.shard.handle_withdrawal(withdrawal);
+                }
+            }
         }
     }
 

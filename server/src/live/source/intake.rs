@@ -194,12 +194,7 @@ impl Intake {
                 self.positions.extend(offered.filter(|p| p.device != DeviceIndex::ORPHAN));
                 self.hand_over_read_at(0).await
             }
-            SourceMail::Withdraw(withdrawn) => {
-                for withdrawn in &withdrawn {
-                    self.withdraw(withdrawn).await?;
-                }
-                Ok(())
-            }
+            SourceMail::Withdraw(withdrawn) => self.withdraw(&withdrawn).await,
         }
     }
 
@@ -211,22 +206,26 @@ impl Intake {
         Ok(())
     }
 
-    async fn withdraw(&self, withdrawn: &Withdrawn) -> Result<(), Stop> {
+    /// One letter for each shard, so that a thousand flagged fixes do not fill its mailbox.
+    async fn withdraw(&self, withdrawn: &[Withdrawn]) -> Result<(), Stop> {
         let roster = self.router.roster();
-        let device = roster.device(&withdrawn.device_id);
         let shard_count = u8::try_from(self.outbox.shards.len()).expect("SHARDS_MAX is a u8");
-        for seat in roster.seats(device) {
-            let event = roster.events()[seat.event.0 as usize].id;
-            let withdrawal = Withdrawal {
-                event: seat.event,
-                slot: seat.slot,
-                faulty_ms: withdrawn.faulty_ms,
-                good: withdrawn.good.map(|good| Position { device, ..good }),
-            };
-            let shard = usize::from(owner(event, shard_count).0);
-            self.outbox.hand_over(vec![(shard, FeedMail::Withdrawal(withdrawal))]).await?;
+        let mut withdrawals = vec![Vec::new(); usize::from(shard_count)];
+        for withdrawn in withdrawn {
+            let device = roster.device(&withdrawn.device_id);
+            for seat in roster.seats(device) {
+                let event = roster.events()[seat.event.0 as usize].id;
+                withdrawals[usize::from(owner(event, shard_count).0)].push(Withdrawal {
+                    event: seat.event,
+                    slot: seat.slot,
+                    faulty_ms: withdrawn.faulty_ms,
+                    good: withdrawn.good.map(|good| Position { device, ..good }),
+                });
+            }
         }
-        Ok(())
+        let letters = withdrawals.into_iter().enumerate().filter(|(_, those)| !those.is_empty());
+        let letters = letters.map(|(shard, those)| (shard, FeedMail::Withdrawals(those)));
+        self.outbox.hand_over(letters.collect()).await
     }
 
     async fn hand_over(&mut self) -> Result<(), Stop> {

@@ -175,11 +175,12 @@ impl Section for Numbers {
             "mode",
             &[("group", grouped), ("xread", 1 - grouped)],
         );
-        let lag_ms = self.lag_ms.load(Ordering::Relaxed);
-        page.gauge(
+        // It is −1 when it is not known.
+        let lag_ms = u64::try_from(self.lag_ms.load(Ordering::Relaxed)).ok();
+        page.gauge_of_seconds(
             "processor_live_lag_seconds",
             "Age of the entry read last while more wait; absent when it is not known.",
-            (lag_ms >= 0).then_some(lag_ms / 1000),
+            lag_ms.map(|ms| ms.saturating_mul(1_000)),
         );
         page.histograms(
             "processor_live_hop_seconds",
@@ -188,5 +189,30 @@ impl Section for Numbers {
             &[("device", &self.hop_device), ("redis", &self.hop_redis)],
         );
         self.write_forgiven(page);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Numbers;
+    use crate::metrics::{Page, Section};
+
+    fn check(lag_ms: Option<u64>, expected: Option<&str>) {
+        let numbers = Numbers::new();
+        numbers.set_lag(lag_ms);
+        let mut page = Page::default();
+        numbers.write(&mut page);
+        let text = page.into_text();
+        let written =
+            text.lines().find_map(|line| line.strip_prefix("processor_live_lag_seconds "));
+        assert_eq!(written, expected, "{lag_ms:?}");
+    }
+
+    #[test]
+    fn a_lag_is_shown_to_the_millisecond_and_not_at_all_when_it_is_not_known() {
+        check(None, None);
+        check(Some(0), Some("0"));
+        check(Some(999), Some("0.999"));
+        check(Some(61_500), Some("61.5"));
     }
 }

@@ -48,7 +48,7 @@ pub struct Meter {
     /// How often the system refused to accept a connection.
     pub(super) accept_errors: Counter,
     has_met_unknown_proxy: AtomicBool,
-    has_met_plain_way: AtomicBool,
+    has_met_clear_text: AtomicBool,
 }
 
 /// In the order of [`Outcome`].
@@ -86,9 +86,9 @@ impl Meter {
         !self.has_met_unknown_proxy.swap(true, Ordering::Relaxed)
     }
 
-    /// See [`Meter::is_first_unknown_proxy`].
-    pub(super) fn is_first_plain_way(&self) -> bool {
-        !self.has_met_plain_way.swap(true, Ordering::Relaxed)
+    /// True once, as well.
+    pub(super) fn is_first_clear_text(&self) -> bool {
+        !self.has_met_clear_text.swap(true, Ordering::Relaxed)
     }
 }
 
@@ -103,8 +103,7 @@ impl Section for Meter {
             ("unauthorized", self.unauthorized.value()),
             ("error", self.unavailable.value()),
         ];
-        let help = "Connections that asked to be let in, by whether they are a user's; \
-                    without a cookie nobody is asked.";
+        let help = "Connections whose cookie was looked up, by the answer.";
         page.counters("processor_live_auth_attempts_total", help, "result", &results);
         let help = "Connections that the system refused to hand over, for want of files or memory.";
         page.counter("processor_live_accept_errors_total", help, self.accept_errors.value());

@@ -29,8 +29,8 @@ pub(super) fn check_origin(
         return Err(FORBIDDEN);
     }
     let Some(origin) = origin else {
-        // Behind a trusted proxy on this machine there may be anybody.
-        let is_local = || client_address(head, peer, &access.trusted_proxies).is_loopback();
+        // Behind a proxy on this machine, known to us or not, there may be anybody.
+        let is_local = || peer.is_loopback() && !head.is_forwarded();
         let is_allowed = access.allow_missing_origin.unwrap_or_else(is_local);
         return if is_allowed { Ok(()) } else { Err(FORBIDDEN) };
     };
@@ -243,13 +243,23 @@ mod tests {
         assert!(is_allowed(&plain, "127.0.0.1", &access));
         assert!(is_allowed(&plain, "::1", &access));
         assert!(!is_allowed(&plain, "192.0.2.1", &access));
-        // Anybody may write such a line; from a trusted proxy on this machine it is true.
-        let forwarded = ["Host: a", "X-Forwarded-For: 192.0.2.1"];
-        assert!(is_allowed(&forwarded, "127.0.0.1", &access));
+        // What a proxy on this machine passes on comes from anywhere, whether the proxy is trusted or
+        // has been forgotten in the settings, and whichever of its lines it writes.
         let loopback = Network { address: "127.0.0.0".parse().unwrap(), prefix_bits: 8 };
-        access.trusted_proxies.push(loopback);
-        assert!(!is_allowed(&forwarded, "127.0.0.1", &access));
-        access.trusted_proxies.pop();
+        for is_trusted in [false, true] {
+            access.trusted_proxies.extend(is_trusted.then_some(loopback));
+            assert!(is_allowed(&plain, "127.0.0.1", &access));
+            for line in [
+                "Forwarded: for=127.0.0.1",
+                "X-Forwarded-For: 127.0.0.1",
+                "X-Forwarded-Host: localhost",
+                "X-Forwarded-Proto: https",
+                "X-Real-IP: 127.0.0.1",
+                "Via: 1.1 proxy",
+            ] {
+                assert!(!is_allowed(&["Host: a", line], "127.0.0.1", &access), "{line}");
+            }
+        }
         access.allow_missing_origin = Some(true);
         assert!(is_allowed(&plain, "192.0.2.1", &access));
         access.allow_missing_origin = Some(false);

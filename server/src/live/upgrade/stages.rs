@@ -8,10 +8,11 @@ use engine::websocket::{CloseCode, write_close};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::origin::{check_origin, client_address, is_trusted};
+use super::origin::{check_origin, client_address};
+use super::remarks::{foreign, note_clear_text, note_unknown_proxy};
 use super::request::Request;
 use super::socket::equip;
-use super::wire::{NoHead, gone, last_word, read_head, write};
+use super::wire::{NoHead, end, gone, read_head, write};
 use super::{Door, Outcome};
 use crate::config::Reject;
 use crate::http::{Answer, Head, HeadLimits, Refusal};
@@ -23,6 +24,10 @@ use crate::shutdown::Stage;
 
 /// What identification may take beyond its queue and its call before it counts as failed.
 const IDENTITY_GRACE_MS: u64 = 1_000;
+
+/// Before the upgrade there is no close code.
+const RESTARTING: Refusal =
+    Refusal::new(503, "This server is restarting. Connect again in a moment.");
 
 /// Why a connection does not become a viewer.
 enum End {
@@ -41,7 +46,7 @@ pub(super) async fn conduct(
     mut permit: Permit,
     door: Arc<Door>,
 ) {
-    let end = match let_in(&mut stream, peer.ip(), &mut permit, &door).await {
+    let ended = match let_in(&mut stream, peer.ip(), &mut permit, &door).await {
         Ok(arrival) => match hand_over(stream, arrival, permit, &door) {
             Ok(()) => return door.meter.count(Outcome::Accepted),
             Err(Some((returned, returned_permit))) => {
@@ -52,7 +57,7 @@ pub(super) async fn conduct(
         },
         Err(end) => end,
     };
-    let end = match end {
+    let ended = match ended {
         // Whatever was wanting, the next instance may have it.
         End::Closed(_, CloseCode::TRY_AGAIN_LATER, _)
             if door.context.shutdown.stage() >= Stage::Leaving =>
@@ -63,7 +68,7 @@ pub(super) async fn conduct(
     };
     // The place is free for others, but the socket counts until it is closed.
     permit.give_up_place();
-    let (outcome, reason, bytes) = match end {
+    let (outcome, reason, bytes) = match ended {
         End::Refused(outcome, refusal) => {
             (outcome, refusal.sentence, Answer::from(refusal).into_bytes())
         }
@@ -77,7 +82,7 @@ pub(super) async fn conduct(
     door.meter.count(outcome);
     let fields = [("result", outcome.name()), ("reason", reason)];
     door.context.log.debug("a connection does not become a viewer", &fields);
-    last_word(stream, &bytes).await;
+    end(stream, &bytes).await;
 }
 
 /// A connection that may become a viewer.
@@ -97,13 +102,14 @@ async fn let_in(
     let head = await_head(stream, door).await?;
     let mut request = Request::of(&head, live.limits.cookie_bytes_max)
         .map_err(|refusal| End::Refused(Outcome::BadRequest, refusal))?;
+    // Before the origin: either may be why it is not allowed.
+    note_unknown_proxy(&head, peer, door);
+    note_clear_text(&head, peer, door);
     check_origin(&head, peer, &live.access).map_err(|refusal| {
-        let origin = String::from_utf8_lossy(head.all("origin").next().unwrap_or_default());
+        let origin = foreign(head.all("origin").next().unwrap_or_default());
         door.context.log.debug("an origin is not allowed", &[("origin", &origin)]);
         End::Refused(Outcome::ForbiddenOrigin, refusal)
     })?;
-    note_unknown_proxy(&head, peer, door);
-    note_plain_way(&head, peer, door);
     let client = client_address(&head, peer, &live.access.trusted_proxies);
     let (unread, cookie) = (head.rest, request.cookie.take());
     let is_placed = permit.settle(client).and_then(|()| permit.take_place());
@@ -145,36 +151,8 @@ async fn await_head(stream: &TcpStream, door: &Door) -> Result<Head, End> {
         },
         () = door.context.shutdown.reached(Stage::Leaving) => Err(End::Refused(
             Outcome::Leaving,
-            Refusal::new(503, "This server is restarting. Connect again in a moment."),
+            RESTARTING,
         )),
-    }
-}
-
-/// An operator who has forgotten the setting finds all clients counted as one.
-fn note_unknown_proxy(head: &Head, peer: IpAddr, door: &Door) {
-    let is_unknown = head.all("x-forwarded-for").next().is_some()
-        && !is_trusted(peer, &door.context.config.live.access.trusted_proxies);
-    if is_unknown && door.meter.is_first_unknown_proxy() {
-        let fields = [
-            ("peer", peer.to_string()),
-            ("effect", "All clients behind it count as one address.".to_owned()),
-            ("remedy", "If it is your proxy, name it in LIVE_TRUSTED_PROXIES.".to_owned()),
-        ];
-        let fields = fields.each_ref().map(|(name, value)| (*name, value.as_str()));
-        door.context.log.warn("X-Forwarded-For of an unknown proxy is ignored", &fields);
-    }
-}
-
-/// A cookie that comes to a trusted proxy without TLS can be read and used by who stands in between.
-fn note_plain_way(head: &Head, peer: IpAddr, door: &Door) {
-    let is_plain = is_trusted(peer, &door.context.config.live.access.trusted_proxies)
-        && head.all("x-forwarded-proto").any(|scheme| matches!(scheme, b"http" | b"ws"));
-    if is_plain && door.meter.is_first_plain_way() {
-        let fields = [
-            ("effect", "Their cookies can be read on the way, and used."),
-            ("remedy", "Let the proxy lead viewers to https, and accept nothing else."),
-        ];
-        door.context.log.warn("viewers reach the proxy without TLS", &fields);
     }
 }
 
@@ -210,7 +188,7 @@ async fn identify(
             Reject::Close => leaving(),
             Reject::Http => End::Refused(
                 Outcome::Leaving,
-                Refusal::new(503, "This server is restarting. Connect again in a moment."),
+                RESTARTING,
             ),
         }),
     };

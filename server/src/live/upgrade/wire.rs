@@ -3,24 +3,20 @@
 //! Buffers live only while a read is under way, so that a connection that waits costs its task and
 //! what has come of its head.
 
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use tokio::io::{AsyncWriteExt as _, Interest};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::http::{Head, HeadLimits, HeadReader, Refusal};
+use crate::http::{Head, HeadLimits, HeadReader, Refusal, last_word};
 
 /// Room for one read, on the stack; also the most that can have come behind a head.
 const READ_BYTES: usize = 4 * 1024;
 
 /// How long an answer may take to be written: it fits into the kernel's buffer.
 const WRITE_MS_MAX: u64 = 2_000;
-
-/// How long what still comes is read away after the last word, and how much of it.
-const LINGER_MS: u64 = 2_000;
-const LINGER_BYTES_MAX: usize = 64 * 1024;
 
 /// Why there is no head.
 pub(super) enum NoHead {
@@ -69,32 +65,7 @@ pub(super) async fn gone(stream: &TcpStream) {
     }
 }
 
-/// Sends the last bytes and reads away what still comes: closing a socket with unread bytes resets
-/// the connection, and the reset may overtake what was said.
-pub(super) async fn last_word(mut stream: TcpStream, bytes: &[u8]) {
-    let said = async {
-        stream.write_all(bytes).await?;
-        stream.shutdown().await?;
-        let mut left_bytes = LINGER_BYTES_MAX;
-        while left_bytes > 0 {
-            stream.readable().await?;
-            match discard(&stream)? {
-                Some(0) => break,
-                Some(count) => left_bytes = left_bytes.saturating_sub(count),
-                None => {}
-            }
-        }
-        Ok::<(), io::Error>(())
-    };
-    // Who does not take it in time has it cut off.
-    timeout(Duration::from_millis(LINGER_MS), said).await.ok();
-}
-
-/// Reads once; `None` when nothing has come.
-fn discard(stream: &TcpStream) -> io::Result<Option<usize>> {
-    match stream.try_read(&mut [0; READ_BYTES]) {
-        Ok(count) => Ok(Some(count)),
-        Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
-        Err(error) => Err(error),
-    }
+/// Says the last thing to a connection and ends it; who does not take it in time has it cut off.
+pub(super) async fn end(mut stream: TcpStream, bytes: &[u8]) {
+    timeout(Duration::from_millis(WRITE_MS_MAX), last_word(&mut stream, bytes)).await.ok();
 }
