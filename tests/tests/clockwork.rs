@@ -180,9 +180,9 @@ fn a_subscribe_whose_picture_never_comes_is_told_to_try_again_in_time() {
     let mut world = World::new(2, 0, 1);
     world.subscribe();
     assert_eq!(world.shard.usage().held, 1);
-    world.idle(3);
+    world.idle(1);
     assert!(world.received.is_empty(), "the owner may still answer");
-    world.idle(2);
+    world.idle(1);
     assert_eq!(world.count(br#"{"type":"error","code":"error","topic":"event:"#), 1);
     assert_eq!(world.shard.usage().held, 0);
 }

@@ -8,6 +8,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use dashmap::DashMap;
+use engine::limits::ANSWER_MS_MAX;
 use engine::viewer::Decision;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{JoinError, JoinSet};
@@ -32,9 +33,6 @@ mod memory;
 mod meter;
 mod question;
 mod revalidation;
-
-/// How long a shard waits for an answer at most. Clients wait 5 s, and the snapshot comes after.
-pub const ANSWER_MS_MAX: u64 = 4_500;
 
 /// Identities that are remembered: 3 MB without their cookies, up to 8 KiB more for each user who is
 /// logged in, all of them for 5 s at most.

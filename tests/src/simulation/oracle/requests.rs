@@ -15,7 +15,7 @@ const VIOLATIONS_MAX: u32 = 10;
 pub(super) const WAITING_MAX: usize = 128;
 
 /// An allowed subscribe is answered by then, if only with an error.
-const HELD_MS: u64 = 4_000;
+const HELD_MS: u64 = 1_200;
 /// The code for limits.
 pub(super) const POLICY: u16 = 1008;
 
