@@ -1,6 +1,5 @@
 //! An access between a stub and a shard whose part the test plays.
 
-use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 

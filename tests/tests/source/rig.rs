@@ -1,6 +1,5 @@
 //! A source, its shards' mailboxes in the hands of the test, and an ingestion service.
 
-use std::io::Write;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
