@@ -192,8 +192,9 @@ impl Pass {
                 // Also the withdrawn one: another viewer of the same user may follow.
                 self.access.memberships.touch(pair);
                 if self.access.memberships.had(pair) == Some(true) {
-                    hand(address, Order::Revoke(grant.viewer, pair.event)).await?;
+                    // First, or who hears of it and asks again at once is answered as before.
                     self.access.forget(grant, pair.event);
+                    hand(address, Order::Revoke(grant.viewer, pair.event)).await?;
                     self.access.meter.revoked.increment();
                 }
             }
