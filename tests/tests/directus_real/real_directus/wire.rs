@@ -3,7 +3,7 @@
 use pitwall::config::Authority;
 use serde_json::json;
 
-use super::platform::{Program, Race, answer, shared, until};
+use super::platform::{Program, Race, answer, decided, shared, until};
 
 /// Waits until newcomers with this cookie are closed 4401; what was said of it is reused for a few
 /// seconds, and nothing else may be said of it.
@@ -24,7 +24,7 @@ fn both_authorities_show_the_own_event_and_forbid_any_other() {
         let mut program = Program::start(&directus, authority);
         let mut viewer = program.viewer(&cookie, &race.own);
         for event in [&race.foreign, &tests::platform::uuid(404)] {
-            assert_eq!(answer(&mut viewer, event), "forbidden", "{authority:?} about {event}");
+            assert_eq!(decided(&mut viewer, event), "forbidden", "{authority:?} about {event}");
         }
         program.shows(&race, &mut viewer);
         let mut second = program.connect(&cookie);
@@ -73,7 +73,7 @@ fn f58_a_user_who_is_suspended_is_closed_4401_by_the_next_look() {
     let cookie = directus.log_in(&race.name);
     let mut viewer = program.viewer(&cookie, &race.own);
     program.wait_for_revalidation();
-    assert_eq!(answer(&mut viewer, &race.own), "subscribed", "nobody is closed without a reason");
+    assert_eq!(decided(&mut viewer, &race.own), "subscribed", "nobody is closed without a reason");
     directus.change_user(&race.user, &json!({ "status": "suspended" }));
     assert_eq!(viewer.closed().0, 4401);
     until_logged_out(&program, &cookie);
@@ -93,7 +93,7 @@ fn f57_t23_who_loses_the_membership_gets_forbidden_and_unsubscribed() {
         assert_eq!(viewer.reply("error")["code"], "forbidden");
         viewer.reply("unsubscribed");
         // The connection stays, and asking again does not help.
-        assert_eq!(answer(&mut viewer, &race.own), "forbidden", "{authority:?}");
+        assert_eq!(decided(&mut viewer, &race.own), "forbidden", "{authority:?}");
         race.join(&directus);
     }
 }
