@@ -4,13 +4,11 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::admin::CONNECTIONS_MAX;
 use crate::config::LiveConfig;
+use crate::live::shard_loop::LINGERING_MAX;
 
 /// Descriptors that the program needs whoever comes: listeners, Redis, PostgreSQL, calls of Directus,
 /// the log, the shards. Some 60 are in use with defaults and a few shards.
 const OWN: u64 = 256;
-
-/// Sockets that one shard keeps for a moment after they were closed, so that the last bytes arrive.
-const LINGERING_PER_SHARD: u64 = 1_024;
 
 /// Keeps cookies and passwords, which lie in memory, out of core dumps.
 pub fn forbid_core_dumps() {
@@ -43,7 +41,7 @@ fn needed(live: &LiveConfig) -> [(u64, &'static str); 5] {
     [
         (live.limits.viewers_max as u64, "for viewers"),
         (live.limits.half_open_max as u64, "for who is not a viewer yet"),
-        (LINGERING_PER_SHARD * u64::from(live.shard_count), "for who was just closed"),
+        (LINGERING_MAX as u64 * u64::from(live.shard_count), "for who was just closed"),
         (CONNECTIONS_MAX as u64, "for admin pages"),
         (OWN, "of its own"),
     ]
@@ -53,7 +51,7 @@ fn needed(live: &LiveConfig) -> [(u64, &'static str); 5] {
 mod tests {
     use rustix::process::{Resource, getrlimit};
 
-    use super::{LINGERING_PER_SHARD, allow_descriptors, forbid_core_dumps, needed};
+    use super::{LINGERING_MAX, allow_descriptors, forbid_core_dumps, needed};
     use crate::config::{Config, LiveConfig};
 
     fn live(viewers_max: usize) -> LiveConfig {
@@ -74,7 +72,7 @@ mod tests {
     fn f83_too_few_descriptors_are_told_and_enough_are_not() {
         // What any system allows is enough for nobody, and what none allows is not.
         let of_nobody: u64 = needed(&live(0)).iter().map(|(count, _)| count).sum();
-        assert_eq!(of_nobody, 1 + 2 * LINGERING_PER_SHARD + 64 + 256);
+        assert_eq!(of_nobody, 1 + 2 * LINGERING_MAX as u64 + 64 + 256);
         let is_enough = getrlimit(Resource::Nofile).maximum.is_none_or(|most| most >= of_nobody);
         assert_eq!(allow_descriptors(&live(0)).is_none(), is_enough);
         let words = allow_descriptors(&live(usize::MAX / 2)).unwrap();
@@ -82,14 +80,5 @@ mod tests {
         {
             assert!(words.contains(part), "{words}");
         }
-    }
-
-    #[test]
-    fn what_lingers_is_counted_as_the_shards_count_it() {
-        let source = include_str!("live/shard_loop/linger.rs");
-        let bound =
-            source.lines().find_map(|line| line.strip_prefix("const SOCKETS_MAX: usize = "));
-        let bound = bound.unwrap().trim_end_matches(';').replace('_', "");
-        assert_eq!(bound.parse(), Ok(LINGERING_PER_SHARD));
     }
 }

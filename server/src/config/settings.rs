@@ -190,7 +190,7 @@ const ACCESS: &[Setting] = &[
         name: "LIVE_ALLOW_MISSING_ORIGIN",
         default: "",
         kind: Kind::Boolean,
-        meaning: "Whether clients without an Origin may connect; when unset, from loopback only.",
+        meaning: "Whether clients without an Origin may connect; when unset, from loopback and no proxy only.",
     },
     Setting {
         name: "LIVE_TRUSTED_PROXIES",

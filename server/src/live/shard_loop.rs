@@ -25,6 +25,7 @@ use engine::shard::{GoneReason, PeerMessage, Shard, ShardConfig};
 use rustix::thread::CpuSet;
 use tokio::sync::mpsc;
 
+pub use self::linger::LINGERING_MAX;
 pub use self::numbers::{Numbers, Window, Windows};
 
 use self::connections::Connections;

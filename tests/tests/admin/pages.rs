@@ -79,7 +79,7 @@ fn statusz_tells_everything_to_programs_and_to_people() {
         for words in ["instance processor-1: ready", "redis        working", "Redis answers."] {
             assert!(answer.body.contains(words), "{words}: {}", answer.body);
         }
-        assert!(answer.body.contains("LIVE_VIEWERS_MAX                     17     100000"));
+        assert!(answer.body.contains("LIVE_VIEWERS_MAX                         17     100000"));
     }
     let script = browser.replace("text/html", "application/json");
     assert_eq!(office.ask(&script).value()["ready"], json!(true));

@@ -8,8 +8,8 @@ use std::net::{Shutdown, TcpStream};
 
 use crate::live::driver::{Received, receive};
 
-/// Sockets kept at most; beyond it the oldest goes.
-const SOCKETS_MAX: usize = 1_024;
+/// Sockets kept at most by one shard; beyond it the oldest goes.
+pub const LINGERING_MAX: usize = 1_024;
 
 /// How long one is kept at most.
 const LINGER_MS: u64 = 2_000;
@@ -33,7 +33,7 @@ impl Lingering {
         if socket.shutdown(Shutdown::Write).is_err() {
             return;
         }
-        if self.sockets.len() >= SOCKETS_MAX {
+        if self.sockets.len() >= LINGERING_MAX {
             self.sockets.pop_front();
         }
         self.sockets.push_back((now_ms + LINGER_MS, socket));
