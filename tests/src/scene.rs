@@ -185,6 +185,15 @@ impl Scene {
         viewer
     }
 
+    /// Lets the first user in, who watches [`EVENT`].
+    #[must_use]
+    pub fn watching(&self, live: &Live) -> Client {
+        let mut viewer = self.viewer(live);
+        viewer.subscribe(EVENT, "");
+        viewer.reply("subscribed");
+        viewer
+    }
+
     /// Lets the first user in with more header lines.
     ///
     /// # Panics

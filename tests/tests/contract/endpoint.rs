@@ -73,9 +73,7 @@ fn viewers_are_pinged_and_a_peer_whose_pong_is_missing_is_cut() {
 fn a_subscribed_connection_that_was_silent_for_45_s_gets_the_newest_position_again() {
     let mut scene = Scene::new();
     let live = scene.start();
-    let mut viewer = scene.viewer(&live);
-    viewer.subscribe(EVENT, "");
-    viewer.reply("subscribed");
+    let mut viewer = scene.watching(&live);
     scene.publish(&Fix::new(DEVICE, scene.now_ms()));
     let first = viewer.message();
     let began = Instant::now();

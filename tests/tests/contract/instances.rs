@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use pitwall::error::Stop;
 use tests::entries::Fix;
-use tests::scene::{DEVICE, EVENT, Scene};
+use tests::scene::{DEVICE, Scene};
 
 const UPGRADE: &str = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
                        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
@@ -15,11 +15,7 @@ const UPGRADE: &str = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocke
 fn every_instance_reads_every_record() {
     let mut scene = Scene::new();
     let (first, second) = (scene.start_named("processor-1"), scene.start_named("processor-2"));
-    let mut viewers = [scene.viewer(&first), scene.viewer(&second)];
-    for viewer in &mut viewers {
-        viewer.subscribe(EVENT, "");
-        viewer.reply("subscribed");
-    }
+    let mut viewers = [scene.watching(&first), scene.watching(&second)];
     let began_ms = scene.now_ms();
     for at in 0..50 {
         scene.publish(&Fix::new(DEVICE, began_ms + at));
@@ -56,11 +52,7 @@ fn f23_a_second_process_of_the_same_name_refuses_to_start() {
 fn a_record_appears_on_both_instances_within_50_ms_at_the_99th_percentile() {
     let mut scene = Scene::new();
     let (first, second) = (scene.start_named("processor-1"), scene.start_named("processor-2"));
-    let mut viewers = [scene.viewer(&first), scene.viewer(&second)];
-    for viewer in &mut viewers {
-        viewer.subscribe(EVENT, "");
-        viewer.reply("subscribed");
-    }
+    let mut viewers = [scene.watching(&first), scene.watching(&second)];
     let began_ms = scene.now_ms();
     let mut times: Vec<Duration> = Vec::new();
     for at in 0..300 {

@@ -48,9 +48,7 @@ fn a_snapshot_of_which_nothing_is_known_is_empty() {
 fn a_subscribe_works_while_postgresql_is_down() {
     let mut scene = Scene::new();
     let live = scene.start();
-    let mut viewer = scene.viewer(&live);
-    viewer.subscribe(EVENT, "");
-    viewer.reply("subscribed");
+    let mut viewer = scene.watching(&live);
     let fix = scene.publish_next();
     assert_eq!(viewer.message()["ts"], fix.ts_ms);
     scene.stop_postgres();
@@ -71,9 +69,7 @@ fn a_flagged_position_falls_back_to_the_next_good_one() {
         add_position(client, DEVICE, now_ms - 2_000, (41.1, 19.1)).await;
     });
     let live = scene.start_with(config);
-    let mut viewer = scene.viewer(&live);
-    viewer.subscribe(EVENT, "");
-    viewer.reply("subscribed");
+    let _viewer = scene.watching(&live);
     scene.publish(&Fix::new(DEVICE, now_ms));
     scene.sql(async |client| {
         add_position(client, DEVICE, now_ms, (41.2, 19.2)).await;
@@ -90,9 +86,7 @@ fn a_flagged_position_falls_back_to_the_next_good_one() {
 fn f70_time_never_goes_back_and_late_fixes_do_not_move_the_dot() {
     let mut scene = Scene::new();
     let live = scene.start();
-    let mut viewer = scene.viewer(&live);
-    viewer.subscribe(EVENT, "");
-    viewer.reply("subscribed");
+    let mut viewer = scene.watching(&live);
     let now_ms = scene.now_ms();
     for ts_ms in [now_ms - 10, now_ms - 20, now_ms - 5, now_ms - 5, now_ms - 30, now_ms] {
         scene.publish(&Fix::new(DEVICE, ts_ms));
@@ -106,9 +100,7 @@ fn f70_time_never_goes_back_and_late_fixes_do_not_move_the_dot() {
 fn f71_a_fix_from_the_future_never_takes_a_slot() {
     let mut scene = Scene::new();
     let live = scene.start();
-    let mut viewer = scene.viewer(&live);
-    viewer.subscribe(EVENT, "");
-    viewer.reply("subscribed");
+    let mut viewer = scene.watching(&live);
     let now_ms = scene.now_ms();
     for ahead_ms in [61_500, 86_400_000, 50_000] {
         scene.publish(&Fix::new(DEVICE, now_ms + ahead_ms));
@@ -120,9 +112,7 @@ fn f71_a_fix_from_the_future_never_takes_a_slot() {
 fn f72_a_fix_without_satellites_at_zero_is_not_shown() {
     let mut scene = Scene::new();
     let live = scene.start();
-    let mut viewer = scene.viewer(&live);
-    viewer.subscribe(EVENT, "");
-    viewer.reply("subscribed");
+    let mut viewer = scene.watching(&live);
     let now_ms = scene.now_ms();
     let nowhere = Fix { latitude: 0.0, longitude: 0.0, satellites: 0, ..Fix::new(DEVICE, now_ms) };
     scene.publish(&nowhere);

@@ -149,9 +149,7 @@ fn role_and_names_may_be_absent() {
 fn f52_who_is_connected_is_untouched_while_directus_is_away() {
     let mut scene = Scene::new();
     let live = scene.start();
-    let mut viewer = scene.viewer(&live);
-    viewer.subscribe(EVENT, "");
-    viewer.reply("subscribed");
+    let mut viewer = scene.watching(&live);
     scene.authority.knowledge().mood = Mood::Cuts;
     let mut newcomer = Client::connect(live.address, &[("Cookie", "other=1")]).unwrap();
     assert_eq!(newcomer.closed().0, 1013);

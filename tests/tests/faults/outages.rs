@@ -11,14 +11,6 @@ use tests::platform::imei;
 use tests::proxy::Proxy;
 use tests::scene::{DEVICE, EVENT, Scene};
 
-/// A viewer who is subscribed to the usual event.
-fn watching(scene: &Scene, live: &Live) -> Client {
-    let mut viewer = scene.viewer(live);
-    viewer.subscribe(EVENT, "");
-    viewer.reply("subscribed");
-    viewer
-}
-
 /// Publishes a second of film of one device and expects every picture of it.
 fn sees_on(scene: &mut Scene, viewer: &mut Client) {
     for _ in 0..20 {
@@ -58,7 +50,7 @@ fn f1_a_viewer_sees_on_after_redis_was_killed_and_restarted_with_its_file() {
         says.contains("aof_enabled:1") && says.contains("aof_rewrite_in_progress:0")
     });
     let live = scene.start();
-    let mut viewer = watching(&scene, &live);
+    let mut viewer = scene.watching(&live);
     sees_on(&mut scene, &mut viewer);
     for _ in 0..3 {
         scene.restart_redis(&KEEPING);
@@ -71,7 +63,7 @@ fn f1_a_viewer_sees_on_after_redis_was_killed_and_restarted_with_its_file() {
 fn f3_a_viewer_misses_nothing_that_is_added_after_a_flush() {
     let mut scene = Scene::new();
     let live = scene.start();
-    let mut viewer = watching(&scene, &live);
+    let mut viewer = scene.watching(&live);
     sees_on(&mut scene, &mut viewer);
     obeys(&scene, &["FLUSHALL"]);
     let began_ms = scene.now_ms();
@@ -87,7 +79,7 @@ fn f3_a_viewer_misses_nothing_that_is_added_after_a_flush() {
 fn f6_while_redis_cannot_save_the_map_keeps_moving() {
     let mut scene = Scene::new();
     let live = scene.start();
-    let mut viewer = watching(&scene, &live);
+    let mut viewer = scene.watching(&live);
     // A folder where the dump should be: saving fails as it does on a full disk.
     std::fs::create_dir(scene.redis.directory().path().join("dump.rdb")).unwrap();
     obeys(&scene, &["CONFIG", "SET", "save", "3600 1"]);
@@ -113,7 +105,7 @@ fn f6_while_redis_cannot_save_the_map_keeps_moving() {
 fn f18_after_paused_writes_a_viewer_sees_what_waited_and_what_follows() {
     let mut scene = Scene::new();
     let live = scene.start();
-    let mut viewer = watching(&scene, &live);
+    let mut viewer = scene.watching(&live);
     obeys(&scene, &["CLIENT", "PAUSE", "60000", "WRITE"]);
     scene.until("live reads without its group", || is_in_state(&live, "redis", "impaired"));
     assert!(report(&live, "redis").0, "viewers may be sent here meanwhile");
@@ -130,7 +122,7 @@ fn f73_f28_after_an_outage_of_redis_viewers_get_the_newest_and_no_old_film() {
     let url = format!("redis://127.0.0.1:{}", proxy.port());
     config.redis_url = pitwall::secret::Secret::new(url);
     let live = scene.start_with(config);
-    let mut viewer = watching(&scene, &live);
+    let mut viewer = scene.watching(&live);
     proxy.hold();
     // Ten minutes of three devices, as the stream holds them when the way to it is back.
     let began_ms = scene.now_ms() - 600_000;
@@ -164,7 +156,7 @@ fn f73_f28_after_an_outage_of_redis_viewers_get_the_newest_and_no_old_film() {
 fn f17_f28_redis_frozen_under_load_costs_the_time_it_was_frozen_and_nothing_else() {
     let scene = Scene::new();
     let live = scene.start();
-    let mut viewer = watching(&scene, &live);
+    let mut viewer = scene.watching(&live);
     let began_ms = scene.now_ms();
     let last = AtomicI64::new(i64::MAX);
     std::thread::scope(|scope| {
@@ -209,14 +201,14 @@ fn f29_viewers_notice_nothing_while_postgresql_is_away_and_operators_read_the_ef
     config.live.refresh_ms = 1_000;
     config.live.access.revalidate_ms = 1_000;
     let live = scene.start_with(config);
-    let mut viewer = watching(&scene, &live);
+    let mut viewer = scene.watching(&live);
     scene.until("the database is in use", || is_in_state(&live, "database", "working"));
     for _ in 0..2 {
         scene.stop_postgres();
         scene.until("the outage is told", || !is_in_state(&live, "database", "working"));
         sees_on(&mut scene, &mut viewer);
         // Newcomers are let in, too, and see what is known.
-        viewer = watching(&scene, &live);
+        viewer = scene.watching(&live);
         sees_on(&mut scene, &mut viewer);
         let (is_ready, words) = report(&live, "database");
         assert!(is_ready, "who only serves viewers stays ready");
@@ -233,7 +225,7 @@ fn f30_a_killed_backend_of_postgresql_is_replaced_and_viewers_notice_nothing() {
     let mut config = scene.config();
     config.live.refresh_ms = 1_000;
     let live = scene.start_with(config);
-    let mut viewer = watching(&scene, &live);
+    let mut viewer = scene.watching(&live);
     let mut backends = Vec::new();
     scene.sql(async |client| {
         let statement = "SELECT pid::text FROM pg_stat_activity
@@ -262,7 +254,7 @@ fn f69_a_database_that_hangs_delays_neither_snapshots_nor_positions() {
     config.postgres_url = pitwall::secret::Secret::new(url);
     config.live.refresh_ms = 1_000;
     let live = scene.start_with(config);
-    let mut viewer = watching(&scene, &live);
+    let mut viewer = scene.watching(&live);
     sees_on(&mut scene, &mut viewer);
     proxy.hold();
     for _ in 0..10 {
@@ -288,7 +280,7 @@ fn f74_healthz_says_that_the_loops_turn_when_everything_outside_is_gone() {
     let mut config = scene.config();
     config.live.refresh_ms = 1_000;
     let live = scene.start_with(config);
-    let mut viewer = watching(&scene, &live);
+    let mut viewer = scene.watching(&live);
     scene.stop_postgres();
     scene.redis.kill();
     scene.authority.knowledge().mood = tests::scene::Mood::Cuts;
