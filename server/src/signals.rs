@@ -5,6 +5,7 @@
 
 use std::io;
 use std::thread;
+use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -13,6 +14,9 @@ use crate::shutdown::Shutdown;
 
 /// The exit code of a process that was told twice, which is what shells say of SIGINT.
 const IMPATIENT: i32 = 130;
+
+/// How long the last line may take to be written.
+const LAST_LINE: Duration = Duration::from_millis(100);
 
 /// Listens from now on, on a thread of its own: it must be heard when everything else is stuck.
 ///
@@ -36,6 +40,7 @@ pub fn listen(shutdown: Shutdown, log: Log) -> io::Result<()> {
             log.info("told to end: viewers are sent elsewhere, then the process exits", &[]);
             signals.told_to_end(&log).await;
             log.warn("told to end a second time: the process exits at once", &[]);
+            log.flush(LAST_LINE);
             std::process::exit(IMPATIENT)
         })
     };

@@ -70,7 +70,7 @@ fn mail_of_the_keeper_keeps_its_order() {
     let next = rig.roster.next(&[Registration { device_id: "late", event: EventId(8) }]).unwrap();
     let offered = ["late", "device-3", "unknown"].map(|id| (Box::from(id), position(START_MS)));
     // A race's worth of flags: more than a mailbox has room for, were each a letter of its own.
-    let flagged = ["late", "unknown"].into_iter().chain(std::iter::repeat_n("device-3", 1_000));
+    let flagged = ["late", "unknown"].into_iter().chain(std::iter::repeat_n("late", 1_000));
     let withdrawn = flagged.map(|id| Withdrawn {
         device_id: Box::from(id),
         faulty_ms: START_MS,
