@@ -13,6 +13,9 @@ use tests::scene::{Scene, metric};
 /// The exit code of a process whose port was taken between its choice and its use.
 const PORT_TAKEN: i32 = 69;
 
+/// Viewers let in so far.
+pub(crate) const OPENED: &str = "processor_live_viewers_opened_total";
+
 /// A running process, killed when dropped.
 pub(crate) struct Pitwall {
     child: Child,
