@@ -8,6 +8,7 @@ use redis::IntoConnectionInfo;
 use tokio_postgres::config::SslMode;
 
 use super::kind::Kind;
+use crate::http::Authority;
 use crate::secret::Secret;
 
 /// Longest address.
@@ -85,25 +86,12 @@ pub fn directus(text: &str) -> Result<DirectusAddress, String> {
     })
 }
 
-/// Splits `host[:port]`; an IPv6 address stands in brackets and keeps them.
+/// Splits `host[:port]`; an IPv6 address stands in brackets and keeps them. Stricter than what a
+/// stranger may send: this is a name that somebody has to be found under.
 pub fn host_and_port(authority: &str) -> Option<(&str, Option<u16>)> {
-    let (host, port) = match authority.rsplit_once(':') {
-        Some((host, port)) if !port.contains(']') => (host, Some(port)),
-        _ => (authority, None),
-    };
-    let is_host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
-        Some(inner) => inner.parse::<std::net::Ipv6Addr>().is_ok(),
-        None => is_name(host),
-    };
-    let is_port = |port: &str| {
-        let is_digits = port.bytes().all(|byte| byte.is_ascii_digit());
-        port.parse().ok().filter(|&port: &u16| is_digits && port > 0)
-    };
-    let port = match port {
-        Some(port) => Some(is_port(port)?),
-        None => None,
-    };
-    is_host.then_some((host, port))
+    let Authority { host, port } = Authority::parse(authority.as_bytes())?;
+    let is_host = host.starts_with('[') || is_name(host);
+    (is_host && port != Some(0)).then_some((host, port))
 }
 
 /// A host name or an IPv4 address: letters, digits, dots, dashes; containers have underscores too.
