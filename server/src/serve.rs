@@ -103,7 +103,6 @@ impl Running {
     /// The end, in the order that loses nothing and leaves nobody in the dark.
     async fn end(mut self, context: &Context) {
         context.status.drain();
-        context.shutdown.advance(Stage::Leaving);
         context.log.info("pitwall is ending: it takes in nobody and nothing any more", &[]);
         let over_ms = context.config.live.drain_timeout_ms;
         let deadline = Instant::now() + Duration::from_millis(over_ms + SHARD_END_MS);

@@ -216,12 +216,6 @@ impl Address {
         self.bell.ring();
         Ok(())
     }
-
-    /// How many batches wait.
-    #[must_use]
-    pub fn feed_count(&self) -> usize {
-        self.feed.len()
-    }
 }
 
 /// The shard's end of its mailboxes.

@@ -91,6 +91,8 @@ pub fn start(parts: Parts) -> io::Result<JoinHandle<()>> {
 struct Turning {
     context: Context,
     shard: Shard,
+    /// When the turn began, for everything in it that milliseconds are good enough for.
+    now_ms: u64,
     mailbox: Mailbox,
     addresses: Arc<[Address]>,
     asks: mpsc::Sender<Ask>,
@@ -124,6 +126,7 @@ impl Turning {
         let name = format!("shard {}", parts.shard.0);
         Ok(Self {
             shard: Shard::new(config, parts.context.clock.now()),
+            now_ms: 0,
             heartbeat: parts.context.status.heartbeat(&name, 5_000),
             context: parts.context,
             mailbox: parts.mailbox,
@@ -151,7 +154,9 @@ impl Turning {
         pin(self.shard.index(), self.context.config.live.shard_count);
         while !self.is_over() {
             self.heartbeat.beat();
-            self.shard.handle_time(self.context.clock.now());
+            let now = self.context.clock.now();
+            self.now_ms = now.monotonic_ms();
+            self.shard.handle_time(now);
             self.take_mail();
             self.take_input();
             self.close_wave();
@@ -275,10 +280,10 @@ impl Turning {
         while let Some(gone) = self.shard.poll_gone() {
             let socket = self.forget(gone.viewer);
             if let (GoneReason::Closed, Some(socket)) = (gone.reason, socket) {
-                self.lingering.add(socket, self.context.clock.monotonic_ms());
+                self.lingering.add(socket, self.now_ms);
             }
         }
-        self.lingering.look(self.context.clock.monotonic_ms(), &mut self.buffer);
+        self.lingering.look(self.now_ms, &mut self.buffer);
         while let Some(viewer) = self.shard.poll_resumed() {
             self.read_later(viewer);
         }
@@ -302,7 +307,7 @@ impl Turning {
     }
 
     fn copy_numbers(&mut self) {
-        let now_ms = self.context.clock.monotonic_ms();
+        let now_ms = self.now_ms;
         if now_ms < self.copied_ms + numbers::COPY_MS {
             return;
         }

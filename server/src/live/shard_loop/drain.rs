@@ -35,15 +35,13 @@ impl Turning {
     pub(super) fn begin_drain(&mut self, over_ms: u64) {
         let places = 0..self.connections.places();
         let viewers = self.connections.range(places).map(|(viewer, _)| viewer).collect();
-        let began_ms = self.context.clock.monotonic_ms();
-        self.drain = Some(Drain { began_ms, over_ms, viewers, closed_count: 0 });
+        self.drain = Some(Drain { began_ms: self.now_ms, over_ms, viewers, closed_count: 0 });
     }
 
     /// Closes the viewers whose turn it is.
     pub(super) fn close_wave(&mut self) {
-        let now_ms = self.context.clock.monotonic_ms();
         let Some(drain) = &mut self.drain else { return };
-        let due = drain.due(now_ms).max(drain.closed_count);
+        let due = drain.due(self.now_ms).max(drain.closed_count);
         let wave = drain.closed_count..due;
         drain.closed_count = due;
         for &viewer in &drain.viewers[wave] {
@@ -55,7 +53,7 @@ impl Turning {
     /// True when the last viewer has gone, or the rest will not go by itself.
     pub(super) fn is_over(&self) -> bool {
         let Some(drain) = &self.drain else { return false };
-        let passed_ms = self.context.clock.monotonic_ms().saturating_sub(drain.began_ms);
+        let passed_ms = self.now_ms.saturating_sub(drain.began_ms);
         self.connections.count() == 0 || passed_ms >= drain.over_ms + ANSWER_MS
     }
 }

@@ -92,22 +92,16 @@ impl Turning {
     }
 
     fn open(&mut self, newcomer: Newcomer) {
-        let refusal = match (&self.drain, self.shard.viewer_count()) {
-            (Some(_), _) => Some(CloseCode::RESTART),
-            (None, count) if count >= self.context.config.live.limits.viewers_max => {
-                Some(CloseCode::TRY_AGAIN_LATER)
-            }
-            (None, _) => None,
-        };
         let Newcomer { socket, mut unread, session, permit, place } = newcomer;
-        let opened = if refusal.is_none() { self.shard.handle_open() } else { None };
+        let is_draining = self.drain.is_some();
+        let opened = if is_draining { None } else { self.shard.handle_open() };
         let Some(viewer) = opened else {
-            let code = refusal.unwrap_or(CloseCode::TRY_AGAIN_LATER);
+            let code = if is_draining { CloseCode::RESTART } else { CloseCode::TRY_AGAIN_LATER };
             let mut bytes = Vec::new();
             write_close(&mut bytes, code, code.reason());
             // Its kernel buffers are empty: it has been sent nothing but the answer to its upgrade.
             if send(&socket, &bytes) == Sent::All {
-                self.lingering.add(socket, self.context.clock.monotonic_ms());
+                self.lingering.add(socket, self.now_ms);
             }
             return;
         };
@@ -122,7 +116,7 @@ impl Turning {
             session,
             _permit: permit,
             _place: place,
-            connected_ms: self.context.clock.monotonic_ms(),
+            connected_ms: self.now_ms,
             is_to_read: false,
         };
         self.connections.insert(viewer, connection);
