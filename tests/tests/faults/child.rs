@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use tests::client::page;
 use tests::directory::Directory;
-use tests::scene::{Scene, metric};
+use tests::scene::{EVENT, Scene, metric, metric_sum};
 
 /// The exit code of a process whose port was taken between its choice and its use.
 const PORT_TAKEN: i32 = 69;
@@ -105,6 +105,20 @@ impl Pitwall {
         let all = fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap();
         let names = all.map(|file| fs::read_link(file.unwrap().path()));
         names.filter_map(|name| Some(name.ok()?.display().to_string())).collect()
+    }
+
+    /// Lets one viewer come and go, so that what is opened once is open: a connection to whom the
+    /// process asks, files that are opened late.
+    pub(crate) fn warm_up(&self, scene: &Scene) {
+        let mut first = scene.viewer_at(self.live, 1);
+        first.subscribe(EVENT, "");
+        first.reply("subscribed");
+        drop(first);
+        // What shards show is a quarter of a second old.
+        scene.wait_for_metric(self.admin, OPENED, 1);
+        scene.until("the first one is forgotten", || {
+            metric_sum(self.admin, "processor_live_viewers") == Some(0.0)
+        });
     }
 
     /// Waits until it has no more files open than this.

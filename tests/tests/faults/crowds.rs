@@ -118,19 +118,13 @@ fn f67_coming_back_after_a_cut_is_quick_and_asks_directus_once() {
 fn f75_two_thousand_who_come_and_go_leave_nothing_behind() {
     let mut scene = Scene::new();
     let process = Pitwall::start(&scene, &[]);
-    // What is kept once: connections to Directus, files opened late.
-    let mut first = scene.viewer_at(process.live, 1);
-    first.subscribe(EVENT, "");
-    first.reply("subscribed");
-    drop(first);
+    process.warm_up(&scene);
     let is_empty = || {
         ["processor_live_viewers", "processor_live_users", "processor_live_addresses"]
             .iter()
             .all(|name| metric_sum(process.admin, name) == Some(0.0))
             && metric(process.admin, "processor_live_half_open") == Some(0.0)
     };
-    // What shards show is a quarter of a second old.
-    scene.wait_for_metric(process.admin, OPENED, 1);
     scene.until("the first one is forgotten", is_empty);
     let files = process.open_files();
     std::thread::scope(|scope| {

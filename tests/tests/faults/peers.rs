@@ -9,7 +9,7 @@ use tests::live::Live;
 use tests::proxy::Proxy;
 use tests::scene::{EVENT, Scene, metric, metric_sum};
 
-use crate::child::{OPENED, Pitwall};
+use crate::child::Pitwall;
 
 /// A viewer and somebody beside it, who must be served whatever the first one does.
 fn both(scene: &Scene, live: &Live) -> (Client, Client) {
@@ -25,15 +25,7 @@ fn is_served(viewer: &mut Client) {
 fn f64_a_viewer_that_vanishes_without_a_word_is_cut_and_its_files_are_closed() {
     let scene = Scene::new();
     let process = Pitwall::start(&scene, &[("LIVE_WS_PING_INTERVAL_MS", "1000")]);
-    // Whom the process asks it keeps a connection to, so let it have asked.
-    let mut first = scene.viewer_at(process.live, 1);
-    first.subscribe(EVENT, "");
-    first.reply("subscribed");
-    drop(first);
-    let is_empty = || metric_sum(process.admin, "processor_live_viewers") == Some(0.0);
-    // What shards show is a quarter of a second old.
-    scene.wait_for_metric(process.admin, OPENED, 1);
-    scene.until("the first one is forgotten", is_empty);
+    process.warm_up(&scene);
     let files = process.open_files();
     let proxy = Proxy::to(process.live.port());
     let address = (std::net::Ipv4Addr::LOCALHOST, proxy.port()).into();
@@ -62,14 +54,8 @@ fn f64_a_viewer_that_vanishes_without_a_word_is_cut_and_its_files_are_closed() {
 fn f66_a_reset_a_half_close_and_an_ignored_close_leave_no_file_open() {
     let scene = Scene::new();
     let process = Pitwall::start(&scene, &[]);
-    let mut first = scene.viewer_at(process.live, 1);
-    first.subscribe(EVENT, "");
-    first.reply("subscribed");
-    drop(first);
+    process.warm_up(&scene);
     let is_empty = || metric_sum(process.admin, "processor_live_viewers") == Some(0.0);
-    // What shards show is a quarter of a second old.
-    scene.wait_for_metric(process.admin, OPENED, 1);
-    scene.until("the first one is forgotten", is_empty);
     let files = process.open_files();
     let subscribed = |user| {
         let mut viewer = scene.viewer_at(process.live, user);
