@@ -106,10 +106,7 @@ fn f17_a_stopped_database_is_left_after_the_deadline_and_found_again() {
         database.add_race(1, 7, &[]).await;
         let mut scene = Scene::start(&database.postgres);
         scene.until("it is heard", |scene| scene.rosters == 1).await;
-        // The session's own process is what has to be silent, not the one that accepts.
-        let process = "SELECT pid FROM pg_stat_activity WHERE application_name = 'pitwall-roster'";
-        let process: i32 = database.client.query_one(process, &[]).await.unwrap().get(0);
-        signal(process, "STOP");
+        let process = stop_session(&database).await;
         scene.until("it is told", |scene| scene.is("database", State::Failed)).await;
         let report = scene.report("roster");
         assert!(report.reason.contains("did not answer within 10000 ms"), "{report:?}");
@@ -117,6 +114,26 @@ fn f17_a_stopped_database_is_left_after_the_deadline_and_found_again() {
         assert!(scene.context.status.is_ready());
         signal(process, "CONT");
     });
+}
+
+/// Stops the session's own process, not the one that accepts, and says which it is.
+///
+/// It must not be at work: a process that is stopped while it reads a page keeps every other session
+/// from that page, and then no new connection could heal anything.
+async fn stop_session(database: &Database) -> i32 {
+    let session = "SELECT pid, state FROM pg_stat_activity
+        WHERE application_name = 'pitwall-roster'";
+    loop {
+        let row = database.client.query_one(session, &[]).await.unwrap();
+        let process: i32 = row.get(0);
+        signal(process, "STOP");
+        // What it says of itself stands still from now on.
+        let row = database.client.query_one(session, &[]).await.unwrap();
+        if row.get::<_, &str>(1) == "idle" {
+            return process;
+        }
+        signal(process, "CONT");
+    }
 }
 
 fn signal(process: i32, name: &str) {
