@@ -103,12 +103,18 @@ const FIXED: [u8; FIXED_BYTES] = {
 const FIELDS: i16 = 11;
 
 /// The first byte of a binary `jsonb`: its version.
-const JSONB_VERSION: u8 = 1;
+pub const JSONB_VERSION: u8 = 1;
 const _: () = assert!(PAYLOAD_BYTES_MAX < i32::MAX as usize, "lengths of fields are int32");
 
 /// The epoch of `timestamptz`, 2000-01-01.
 const EPOCH_MS: i64 = 946_684_800_000;
 const _: () = assert!(TIMESTAMP_MS_MIN >= EPOCH_MS && TIMESTAMP_MS_MAX < i64::MAX / 1_000);
+
+/// A time in epoch milliseconds as a binary `timestamptz` counts it.
+#[must_use]
+pub const fn timestamp_us(timestamp_ms: i64) -> i64 {
+    (timestamp_ms - EPOCH_MS) * 1_000
+}
 
 /// Encodes rows until `out` has grown to `end` or they run out; says how many.
 fn encode_rows_up_to(end: usize, batch: &RowBatch, rows: &[u32], out: &mut Vec<u8>) -> usize {
@@ -126,7 +132,7 @@ fn encode_rows_up_to(end: usize, batch: &RowBatch, rows: &[u32], out: &mut Vec<u
 fn encode_row(device_id: &[u8], position: &Position, attributes: &[u8], out: &mut Vec<u8>) {
     let mut fixed = FIXED;
     let mut put = |at: usize, value: &[u8]| fixed[at..at + value.len()].copy_from_slice(value);
-    put(TS, &((position.timestamp_ms - EPOCH_MS) * 1_000).to_be_bytes());
+    put(TS, &timestamp_us(position.timestamp_ms).to_be_bytes());
     put(LATITUDE, &position.latitude.to_be_bytes());
     put(LONGITUDE, &position.longitude.to_be_bytes());
     put(ALTITUDE, &position.altitude.to_be_bytes());

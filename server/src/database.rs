@@ -89,8 +89,7 @@ impl Database {
         let session = self.session().await?;
         let answer = timeout(Duration::from_millis(QUERY_MS_MAX), session.query(sql, parameters));
         let result = answer.await.unwrap_or_else(|_elapsed| {
-            let words = format!("PostgreSQL did not answer within {QUERY_MS_MAX} ms.");
-            Err(DatabaseError::local(Class::Transient, &words))
+            Err(DatabaseError::deadline(QUERY_MS_MAX))
         });
         match &result {
             Ok(_) => self.shared.failures.store(0, Ordering::Relaxed),

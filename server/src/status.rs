@@ -86,14 +86,47 @@ impl Component {
                 State::Impaired => Level::Warn,
                 State::Failed => Level::Error,
             };
-            let fields = [
-                ("component", self.name),
-                ("state", state.word()),
-                ("reason", reason),
-                ("effect", effect),
-                ("remedy", remedy),
-            ];
-            self.log.write(level, "a component changed its state", &fields);
+            self.write(level, "a component changed its state", &report);
+        }
+    }
+
+    fn write(&self, level: Level, words: &str, report: &Report) {
+        let fields = [
+            ("component", self.name),
+            ("state", report.state.word()),
+            ("reason", &report.reason),
+            ("effect", &report.effect),
+            ("remedy", &report.remedy),
+        ];
+        self.log.write(level, words, &fields);
+    }
+}
+
+/// How often the log is reminded of what is not well.
+const REMINDER_MS: u64 = 60_000;
+
+/// When the log was last reminded of a component.
+#[derive(Debug, Default)]
+pub struct Reminder {
+    reminded_ms: u64,
+}
+
+impl Reminder {
+    /// To be called about once a second: logs a component that is still not well, once a minute.
+    pub fn tick(&mut self, component: &Component, clock: Clock) {
+        let now_ms = clock.monotonic_ms();
+        let report = component.report();
+        let level = match report.state {
+            State::Starting | State::Working => {
+                self.reminded_ms = now_ms;
+                return;
+            }
+            State::Impaired => Level::Warn,
+            State::Failed => Level::Error,
+        };
+        if now_ms - self.reminded_ms >= REMINDER_MS {
+            self.reminded_ms = now_ms;
+            component.write(level, "a component is still not well", &report);
         }
     }
 }

@@ -18,7 +18,7 @@ pub use control::Control;
 pub use cursor::Cursor;
 pub use entries::{Entries, Entry, Pairs, first_id};
 pub use failure::{Class, Failure};
-pub use link::Link;
+pub use link::{Before, Link};
 pub use reply::{
     BULK_BYTES_MAX, KEPT_BYTES_MAX, LINE_BYTES_MAX, Malformed, REPLY_BYTES_MAX, ROOM_BYTES,
     ReplyReader,

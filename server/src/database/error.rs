@@ -16,9 +16,27 @@ pub enum Class {
     Schema,
     /// What was asked or sent is at fault, whatever the server does.
     Poison,
+    /// A row was there although such rows were to be left out: again, and then one by one.
+    Conflict,
 }
 
 impl Class {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::Transient, Self::Outage, Self::Schema, Self::Poison, Self::Conflict];
+
+    /// The word for it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Transient => "transient",
+            Self::Outage => "outage",
+            Self::Schema => "schema",
+            Self::Poison => "poison",
+            Self::Conflict => "conflict",
+        }
+    }
+
     /// What an operator can do.
     #[must_use]
     pub const fn remedy(self) -> &'static str {
@@ -36,12 +54,15 @@ impl Class {
                  it must be."
             }
             Self::Poison => "Report this: pitwall sent what it should not send.",
+            Self::Conflict => {
+                "Look into PostgreSQL's own log: a unique index or a compressed chunk may be broken."
+            }
         }
     }
 }
 
 /// SQLSTATEs and what they call for. The longest beginning that fits counts.
-const CLASSES: [(&str, Class); 24] = [
+const CLASSES: [(&str, Class); 25] = [
     ("08", Class::Transient),
     ("40", Class::Transient),
     ("53200", Class::Transient),
@@ -65,6 +86,7 @@ const CLASSES: [(&str, Class); 24] = [
     ("21", Class::Poison),
     ("22", Class::Poison),
     ("23", Class::Poison),
+    ("23505", Class::Conflict),
     ("54", Class::Poison),
 ];
 
@@ -86,19 +108,35 @@ pub struct DatabaseError {
     pub code: Option<SqlState>,
     /// What is the case.
     pub words: String,
+    /// Our own deadline has passed.
+    pub(crate) is_deadline: bool,
 }
 
 impl DatabaseError {
     /// An error of our own side of the connection.
-    pub(super) fn local(class: Class, words: &str) -> Self {
-        Self { class, code: None, words: words.to_owned() }
+    pub(crate) fn local(class: Class, words: &str) -> Self {
+        Self { class, code: None, words: words.to_owned(), is_deadline: false }
+    }
+
+    /// The server did not answer in time.
+    pub(crate) fn deadline(within_ms: u64) -> Self {
+        let words = format!("PostgreSQL did not answer within {within_ms} ms.");
+        Self { is_deadline: true, ..Self::local(Class::Transient, &words) }
     }
 
     /// True when the session cannot be used any more, whether or not its end was seen yet.
-    pub(super) fn ends_session(&self) -> bool {
+    pub(crate) fn ends_session(&self) -> bool {
         match &self.code {
             Some(code) => code.code().starts_with("08") || code.code().starts_with("57P"),
             None => self.class == Class::Transient,
+        }
+    }
+
+    /// True when it was too much for the time there was: less may work.
+    pub(crate) fn took_too_long(&self) -> bool {
+        match &self.code {
+            Some(code) => *code == SqlState::QUERY_CANCELED,
+            None => self.is_deadline,
         }
     }
 
@@ -114,7 +152,7 @@ impl From<tokio_postgres::Error> for DatabaseError {
         if let Some(refusal) = error.as_db_error() {
             let code = refusal.code().clone();
             let words = format!("PostgreSQL says {}: {}", code.code(), refusal.message());
-            return Self { class: classify(code.code()), code: Some(code), words };
+            return Self { class: classify(code.code()), code: Some(code), words, is_deadline: false };
         }
         let mut words = error.to_string();
         // What is neither the server's word nor the network's is a setting or a type that differs.
@@ -128,7 +166,7 @@ impl From<tokio_postgres::Error> for DatabaseError {
             words.push_str(&inner.to_string());
             cause = inner.source();
         }
-        Self { class, code: None, words }
+        Self { class, code: None, words, is_deadline: false }
     }
 }
 
@@ -150,7 +188,8 @@ mod tests {
             ("08006 40001 40P01 55P03 57014 57P01 57P02 57P03 57P04 53300 53200", Class::Transient),
             ("53100 58030 25006 XX000 XX001 XX002 99999", Class::Outage),
             ("42P01 42703 42804 42P10 42501 3D000 3F000 28P01 28000 42883", Class::Schema),
-            ("22003 22008 22021 22P02 22P05 23502 23505 23514 54000 54001 21000", Class::Poison),
+            ("22003 22008 22021 22P02 22P05 23502 23514 54000 54001 21000", Class::Poison),
+            ("23505", Class::Conflict),
         ];
         for (codes, class) in table {
             for code in codes.split(' ') {

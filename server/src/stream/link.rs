@@ -24,6 +24,15 @@ pub struct Link {
     reader: ReplyReader,
 }
 
+/// Commands that go before another one, each of which answers with a number.
+#[derive(Clone, Debug, Default)]
+pub struct Before {
+    /// The commands, packed.
+    pub bytes: Vec<u8>,
+    /// How many there are.
+    pub count: usize,
+}
+
 impl Link {
     /// Connects, logs in and says who is connected.
     ///
@@ -68,21 +77,54 @@ impl Link {
     /// # Errors
     /// When Redis refuses it, does not answer in time, or answers without sense.
     pub async fn call(&mut self, command: &[u8], within: Duration) -> Result<Cursor<'_>, Failure> {
+        Ok(self.call_behind(&Before::default(), command, within).await?.1)
+    }
+
+    /// Sends commands that answer with numbers and one more behind them, in one go; gives the sum of
+    /// the numbers and the reply to the last command.
+    ///
+    /// # Errors
+    /// As [`Self::call`]; when one of the first is refused, the replies to the others are still to
+    /// come, so the link must be dropped after any failure.
+    pub async fn call_behind(
+        &mut self,
+        before: &Before,
+        command: &[u8],
+        within: Duration,
+    ) -> Result<(u64, Cursor<'_>), Failure> {
         let deadline = Instant::now() + within;
         self.reader.consume();
         let called = timeout_at(deadline, async {
-            self.socket.write_all(command).await?;
-            while !self.reader.measure()? {
-                if self.socket.read_buf(self.reader.room()).await? == 0 {
-                    return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into());
-                }
+            if before.count > 0 {
+                self.socket.write_all(&before.bytes).await?;
             }
-            Ok(())
+            self.socket.write_all(command).await?;
+            let mut sum = 0;
+            for _ in 0..before.count {
+                self.whole_reply().await?;
+                let mut reply = self.reader.reply();
+                if let Some(text) = reply.error() {
+                    return Err(Failure::refused(text));
+                }
+                sum += u64::try_from(reply.integer()?).unwrap_or(0);
+                self.reader.consume();
+            }
+            self.whole_reply().await?;
+            Ok(sum)
         });
         let within_ms = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
-        called.await.unwrap_or_else(|_| Err(Failure::timeout("answer", within_ms)))?;
+        let sum = called.await.unwrap_or_else(|_| Err(Failure::timeout("answer", within_ms)))?;
         let reply = self.reader.reply();
-        reply.error().map_or(Ok(reply), |text| Err(Failure::refused(text)))
+        reply.error().map_or(Ok((sum, reply)), |text| Err(Failure::refused(text)))
+    }
+
+    async fn whole_reply(&mut self) -> Result<(), Failure> {
+        while !self.reader.measure()? {
+            if self.socket.read_buf(self.reader.room()).await? == 0 {
+                return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into());
+            }
+        }
+        Ok(())
     }
 
     /// The reply to the last call, once more.

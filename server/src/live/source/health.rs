@@ -7,17 +7,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::clock::Clock;
 use crate::context::Context;
-use crate::log::{Level, Log};
-use crate::status::{Component, State};
+use crate::status::{Component, Reminder, State};
 
 /// How long a failure that has just been told may last before it is told again.
 const AGAIN_MS: u64 = 5_000;
 
 /// How long a failure must last to be told although one has just been.
 const LASTING_MS: u64 = 1_000;
-
-/// How often the log is reminded of what is not well.
-const REMINDER_MS: u64 = 60_000;
 
 const WAIT: &str = "Look at Redis and at the way to it. Reading resumes by itself.";
 
@@ -45,7 +41,6 @@ pub(super) enum Reading {
 pub(super) struct Health {
     component: Arc<Component>,
     clock: Clock,
-    log: Log,
     found: Mutex<Found>,
 }
 
@@ -59,7 +54,7 @@ struct Found {
     lease: Option<String>,
     /// Why this Redis must not be relied on.
     policy: Option<String>,
-    reminded_ms: u64,
+    reminder: Reminder,
 }
 
 impl Health {
@@ -72,12 +67,11 @@ impl Health {
             plain_since_ms: 0,
             lease: None,
             policy: None,
-            reminded_ms: 0,
+            reminder: Reminder::default(),
         };
         Self {
             component: context.status.component("redis", true),
             clock: context.clock,
-            log: context.log.clone(),
             found: Mutex::new(found),
         }
     }
@@ -116,27 +110,8 @@ impl Health {
     /// Once a second: tells what has lasted, and reminds the log.
     pub(super) fn tick(&self) {
         self.change(|_, _| ());
-        let now_ms = self.clock.monotonic_ms();
-        let report = self.component.report();
-        let level = match report.state {
-            State::Starting | State::Working => Level::Debug,
-            State::Impaired => Level::Warn,
-            State::Failed => Level::Error,
-        };
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        if level == Level::Debug {
-            found.reminded_ms = now_ms;
-        } else if now_ms - found.reminded_ms >= REMINDER_MS {
-            found.reminded_ms = now_ms;
-            let fields = [
-                ("component", self.component.name),
-                ("state", report.state.word()),
-                ("reason", &report.reason),
-                ("effect", &report.effect),
-                ("remedy", &report.remedy),
-            ];
-            self.log.write(level, "a component is still not well", &fields);
-        }
+        found.reminder.tick(&self.component, self.clock);
     }
 
     fn change(&self, change: impl FnOnce(&mut Found, u64)) {

@@ -1,0 +1,184 @@
+//! The durable plane: every position of the stream stored once.
+//!
+//! It has a thread of its own, which viewers never wait for and which never waits for them. On it run
+//! the reader and the lanes of the writer; what an entry becomes is decided in `lane.rs` and
+//! `intake.rs`, and nowhere is one acknowledged that is not answered for.
+
+mod acks;
+mod claims;
+mod columns;
+pub mod dead_letter;
+mod group;
+mod health;
+mod intake;
+mod lane;
+mod lanes;
+mod numbers;
+mod rebuilt;
+mod session;
+mod source;
+mod storm;
+mod work;
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use engine::decode::Decoder;
+use tokio::runtime::Builder;
+use tokio::sync::{mpsc, watch};
+
+use self::dead_letter::DeadLetters;
+use self::health::Health;
+use self::intake::Intake;
+use self::lane::Lane;
+use self::lanes::Lanes;
+use self::numbers::Numbers;
+use self::source::{Names, Reader};
+use self::storm::Storm;
+use crate::context::Context;
+use crate::database;
+use crate::error::Stop;
+use crate::metrics::Section;
+use crate::shutdown::{Alarm, Stage};
+use crate::stream::Server;
+
+/// How long the end may take: what is in flight is committed and acknowledged.
+pub const END_MS_MAX: u64 = 10_000;
+
+/// Of that, how long commits are waited for; the rest is for acknowledging them.
+const COMMIT_MS_MAX: u64 = 8_000;
+
+/// How long the loop may be silent: longer than it ever waits without a beat.
+const SILENCE_MS_MAX: u64 = 15_000;
+
+/// Threads that resolve names; more would pile up when a resolver hangs.
+const RESOLVER_THREADS_MAX: usize = 4;
+
+/// A running durable plane.
+pub struct Started {
+    /// Its thread, which ends by itself after the process begins to leave.
+    pub thread: JoinHandle<()>,
+    /// Its numbers.
+    pub sections: Vec<Arc<dyn Section>>,
+}
+
+impl std::fmt::Debug for Started {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Started").field("thread", &self.thread).finish_non_exhaustive()
+    }
+}
+
+/// Starts the durable plane's thread. It reads once no other process of this name seems to live.
+///
+/// # Errors
+/// When `REDIS_URL` cannot be used or no thread can be had.
+pub fn start(context: &Context, is_alone: watch::Receiver<bool>) -> Result<Started, Stop> {
+    let server = Server::parse(&context.config.redis_url)?;
+    let unavailable = |error: std::io::Error| {
+        Stop::Unavailable(format!("The thread that stores positions cannot be started: {error}."))
+    };
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(RESOLVER_THREADS_MAX)
+        .build()
+        .map_err(unavailable)?;
+    let write = &context.config.write;
+    let health = Arc::new(Health::new(context));
+    let in_flight_max = lanes::in_flight_max(write.lane_count, write.batch_rows_max);
+    let numbers = Arc::new(Numbers::new(health.clone(), in_flight_max));
+    let sections: Vec<Arc<dyn Section>> = vec![numbers.clone()];
+    let plane = Plane { context: context.clone(), server, health, numbers };
+    let thread = std::thread::Builder::new()
+        .name("durable".to_owned())
+        .spawn(move || {
+            let _alarm = Alarm::new(&plane.context.shutdown, "The thread that stores positions");
+            if let Err(stop) = runtime.block_on(plane.run(is_alone)) {
+                plane.context.shutdown.fail(stop);
+            }
+        })
+        .map_err(unavailable)?;
+    Ok(Started { thread, sections })
+}
+
+struct Plane {
+    context: Context,
+    server: Server,
+    health: Arc<Health>,
+    numbers: Arc<Numbers>,
+}
+
+impl Plane {
+    async fn run(&self, mut is_alone: watch::Receiver<bool>) -> Result<(), Stop> {
+        let config = &self.context.config;
+        let names = Names {
+            stream: config.stream.clone(),
+            group: config.write.group.clone(),
+            consumer: config.instance_id.clone(),
+        };
+        let storm = Arc::new(Mutex::new(Storm::new(config.write.storm_percent)));
+        let lanes = self.start_lanes(&storm)?;
+        let intake = Intake {
+            lanes,
+            decoder: Decoder::new(),
+            letters: self.letters()?,
+            storm,
+            health: self.health.clone(),
+            numbers: self.numbers.clone(),
+            heartbeat: self.context.status.heartbeat("durable", SILENCE_MS_MAX),
+            held: HashSet::new(),
+        };
+        // Two of one name would take each other's entries for their own.
+        tokio::select! {
+            biased;
+            () = self.context.shutdown.reached(Stage::Leaving) => return Ok(()),
+            alone = is_alone.wait_for(|&is_alone| is_alone) => {
+                if alone.is_err() {
+                    // The lease is another's: the process is about to end.
+                    self.context.shutdown.reached(Stage::Leaving).await;
+                    return Ok(());
+                }
+            }
+        }
+        let reader = Reader::new(&self.context, self.server.clone(), names, intake);
+        reader.run(Duration::from_millis(COMMIT_MS_MAX)).await
+    }
+
+    fn start_lanes(&self, storm: &Arc<Mutex<Storm>>) -> Result<Lanes, Stop> {
+        let write = &self.context.config.write;
+        let settings = database::settings(&self.context.config.postgres_url, "durable");
+        let (done, answers) = mpsc::channel(write.lane_count);
+        let mut senders = Vec::with_capacity(write.lane_count);
+        for number in 0..write.lane_count {
+            let (sender, batches) = mpsc::channel(1);
+            senders.push(sender);
+            let lane = Lane::new(lane::Parts {
+                number,
+                settings: settings.clone(),
+                deadline_ms: write.deadline_ms,
+                health: self.health.clone(),
+                numbers: self.numbers.clone(),
+                storm: storm.clone(),
+                letters: self.letters()?,
+            });
+            let (shutdown, done) = (self.context.shutdown.clone(), done.clone());
+            tokio::spawn(async move {
+                let _alarm = Alarm::new(&shutdown, "A lane of the writer");
+                lane.run(batches, done).await;
+            });
+        }
+        Ok(Lanes::new(senders, answers, write.batch_rows_max, self.numbers.clone()))
+    }
+
+    fn letters(&self) -> Result<DeadLetters, Stop> {
+        let config = &self.context.config;
+        let names = dead_letter::Names {
+            stream: config.stream.clone(),
+            group: config.write.group.clone(),
+            instance_id: config.instance_id.clone(),
+        };
+        DeadLetters::new(&self.server, names, config.write.dead_letters_max)
+            .map_err(|failure| Stop::Config(format!("REDIS_URL: {}", failure.words)))
+    }
+}

@@ -1,0 +1,204 @@
+//! What is said about writing: the sum of what the lanes and the reader have found, in plain words.
+//!
+//! What lasts less than a second is not told, what stays is told again every minute.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::clock::Clock;
+use crate::context::Context;
+use crate::database::Class;
+use crate::stream::Failure;
+use crate::status::{Component, Reminder, State};
+
+/// How long a failure that passes by itself must last to be told.
+const LASTING_MS: u64 = 1_000;
+
+/// What is the case while nothing is written.
+const HELD: &str = "Positions are not stored at the moment. None is lost: they stay in Redis, \
+                    unacknowledged, and are written when this is over. Viewers notice nothing.";
+
+/// What is the case while nothing is read.
+const UNREAD: &str = "No new position is stored at the moment. They stay in Redis, and are written \
+                      when this is over.";
+
+const WAIT: &str = "Look at Redis and at the way to it. Reading resumes by itself.";
+
+const PERSON: &str = "Set right what Redis names: REDIS_URL, the rights of its user, the database or \
+                      the key. Reading resumes by itself.";
+
+/// Why something does not go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Trouble {
+    /// What it calls for.
+    pub(super) class: Class,
+    /// What is the case.
+    pub(super) words: String,
+    /// What to do about it.
+    pub(super) remedy: String,
+}
+
+impl Trouble {
+    /// A dead letter could not be written.
+    pub(super) fn letter(failure: &Failure) -> Self {
+        Self {
+            class: Class::Outage,
+            words: format!("A record is refused and cannot be set aside. {}", failure.words),
+            remedy: "Let Redis take writes again: look at its disk, its memory and its role."
+                .to_owned(),
+        }
+    }
+
+    /// There are as many dead letters as may be.
+    pub(super) fn letters_full() -> Self {
+        Self {
+            class: Class::Schema,
+            words: "A record is refused, and there are DEAD_LETTERS_MAX dead letters already."
+                .to_owned(),
+            remedy: "Look at them with `pitwall dlq list`, and requeue or drop them.".to_owned(),
+        }
+    }
+}
+
+/// What a lane does.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) enum LaneState {
+    /// It has no batch.
+    #[default]
+    Idle,
+    /// It writes one.
+    Writing,
+    /// It cannot, since that moment of the monotonic clock, and tries again.
+    Holding(Trouble, u64),
+}
+
+/// The components `writer` and `reader`.
+#[derive(Debug)]
+pub(super) struct Health {
+    writer: Arc<Component>,
+    reader: Arc<Component>,
+    clock: Clock,
+    found: Mutex<Found>,
+}
+
+#[derive(Debug)]
+struct Found {
+    lanes: Vec<LaneState>,
+    /// A lane has written, or looked at the table.
+    has_worked: bool,
+    writer_reminder: Reminder,
+    reader_reminder: Reminder,
+}
+
+impl Health {
+    /// Adds the components, which are needed.
+    pub(super) fn new(context: &Context) -> Self {
+        let found = Found {
+            lanes: vec![LaneState::Idle; context.config.write.lane_count],
+            has_worked: false,
+            writer_reminder: Reminder::default(),
+            reader_reminder: Reminder::default(),
+        };
+        Self {
+            writer: context.status.component("writer", true),
+            reader: context.status.component("reader", true),
+            clock: context.clock,
+            found: Mutex::new(found),
+        }
+    }
+
+    /// A lane has nothing to write, or begins to write.
+    pub(super) fn lane_is(&self, lane: usize, state: LaneState) {
+        self.change(|found| found.lanes[lane] = state);
+    }
+
+    /// A lane has written, or has found the table as it must be.
+    pub(super) fn lane_works(&self, lane: usize) {
+        self.change(|found| {
+            found.has_worked = true;
+            if matches!(found.lanes[lane], LaneState::Holding(..)) {
+                found.lanes[lane] = LaneState::Writing;
+            }
+        });
+    }
+
+    /// A lane cannot write.
+    pub(super) fn lane_holds(&self, lane: usize, trouble: Trouble) {
+        let now_ms = self.clock.monotonic_ms();
+        self.change(|found| {
+            let since_ms = match &found.lanes[lane] {
+                LaneState::Holding(_, since_ms) => *since_ms,
+                _ => now_ms,
+            };
+            found.lanes[lane] = LaneState::Holding(trouble, since_ms);
+        });
+    }
+
+    /// What the lanes do.
+    pub(super) fn lanes(&self) -> Vec<LaneState> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).lanes.clone()
+    }
+
+    /// True when every lane that has something to write cannot.
+    pub(super) fn is_held(&self) -> bool {
+        let lanes = self.lanes();
+        lanes.iter().any(|lane| matches!(lane, LaneState::Holding(..)))
+            && !lanes.iter().any(|lane| matches!(lane, LaneState::Writing))
+    }
+
+    /// Entries are being read.
+    pub(super) fn reads(&self) {
+        self.reader.is_working("The stream is being read for the database.");
+    }
+
+    /// None can be read; whether only a person can help.
+    pub(super) fn cannot_read(&self, reason: &str, needs_person: bool) {
+        let remedy = if needs_person { PERSON } else { WAIT };
+        self.reader.set(State::Failed, reason, UNREAD, remedy);
+    }
+
+    /// Nothing more is read: too many records cannot be set aside.
+    pub(super) fn reading_holds(&self, reason: &str, remedy: &str) {
+        self.reader.set(State::Failed, reason, HELD, remedy);
+    }
+
+    /// Entries are read, but something threatens them.
+    pub(super) fn reads_in_danger(&self, reason: &str, effect: &str, remedy: &str) {
+        self.reader.set(State::Impaired, reason, effect, remedy);
+    }
+
+    /// Once a second: tells what has lasted, and reminds the log.
+    pub(super) fn tick(&self) {
+        self.change(|_| ());
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        found.writer_reminder.tick(&self.writer, self.clock);
+        found.reader_reminder.tick(&self.reader, self.clock);
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Found)) {
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut found);
+        found.tell(&self.writer, self.clock.monotonic_ms());
+    }
+}
+
+impl Found {
+    fn tell(&self, component: &Component, now_ms: u64) {
+        let lasts = |trouble: &Trouble, since_ms: u64| {
+            trouble.class != Class::Transient || now_ms - since_ms >= LASTING_MS
+        };
+        let held = self.lanes.iter().find_map(|lane| match lane {
+            LaneState::Holding(trouble, since_ms) if lasts(trouble, *since_ms) => Some(trouble),
+            _ => None,
+        });
+        match held {
+            Some(trouble) => {
+                let reason = format!("{}: {}", trouble.class.word(), trouble.words);
+                component.set(State::Failed, &reason, HELD, &trouble.remedy);
+            }
+            // One that has begun to fail and may yet pass keeps what was told before.
+            None if self.lanes.iter().any(|lane| matches!(lane, LaneState::Holding(..))) => {}
+            None if self.has_worked => component.is_working("Positions are being stored."),
+            None => {}
+        }
+    }
+}

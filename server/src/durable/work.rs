@@ -1,0 +1,201 @@
+//! A batch on its way into the database, in pieces: what is tried next, and how a piece that fails is
+//! taken apart.
+//!
+//! Pure: it knows rows by their number and nothing of sessions. No row leaves it but by
+//! [`Work::done`], so whoever ends the loop has an answer for every row.
+
+use engine::rows::RowBatch;
+
+/// How rows are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// By COPY: proven new.
+    Copy,
+    /// By an insert that leaves out what is there, and is counted afterwards.
+    Careful,
+}
+
+/// What is still to be written of a batch.
+#[derive(Debug)]
+pub(super) struct Work {
+    /// The last one is next.
+    pieces: Vec<Piece>,
+}
+
+/// Rows that are tried together.
+#[derive(Debug)]
+struct Piece {
+    rows: Vec<u32>,
+    way: Way,
+    /// How often it has met rows of others although it leaves them out.
+    conflicts: u32,
+}
+
+impl Piece {
+    const fn new(rows: Vec<u32>, way: Way) -> Self {
+        Self { rows, way, conflicts: 0 }
+    }
+}
+
+impl Work {
+    /// The two parts of a batch. The fresh one goes first, in a transaction of its own: rows of the
+    /// other that name the same device and time are then duplicates of it, as they must be.
+    pub(super) fn new(fresh: &[u32], suspect: &[u32]) -> Self {
+        let parts = [(suspect, Way::Careful), (fresh, Way::Copy)];
+        let parts = parts.into_iter().filter(|(rows, _)| !rows.is_empty());
+        Self { pieces: parts.map(|(rows, way)| Piece::new(rows.to_vec(), way)).collect() }
+    }
+
+    /// What is to be tried next; nothing when every row has been answered for.
+    pub(super) fn piece(&self) -> Option<(&[u32], Way)> {
+        self.pieces.last().map(|piece| (&*piece.rows, piece.way))
+    }
+
+    /// The piece has been answered for.
+    pub(super) fn done(&mut self) {
+        self.pieces.pop().expect("what is done was there");
+    }
+
+    /// The rows of the piece may be there by now, or one of them was: they are written carefully.
+    /// False when they are already.
+    pub(super) fn carefully(&mut self, batch: &RowBatch) -> bool {
+        let piece = self.pieces.last_mut().expect("what failed is there");
+        if piece.way == Way::Careful {
+            return false;
+        }
+        piece.way = Way::Careful;
+        let positions = batch.positions();
+        let key = |row: u32| (batch.device_id(row), positions[row as usize].timestamp_ms, row);
+        piece.rows.sort_unstable_by(|&left, &right| key(left).cmp(&key(right)));
+        true
+    }
+
+    /// Takes the piece apart in two, the first half first; false when it is a single row.
+    pub(super) fn halve(&mut self, batch: &RowBatch) -> bool {
+        self.carefully(batch);
+        let piece = self.pieces.last_mut().expect("what failed is there");
+        if piece.rows.len() == 1 {
+            return false;
+        }
+        let rest = piece.rows.split_off(piece.rows.len().div_ceil(2));
+        piece.conflicts = 0;
+        self.pieces.insert(self.pieces.len() - 1, Piece::new(rest, Way::Careful));
+        true
+    }
+
+    /// Takes the piece apart in single rows; false when it is one.
+    pub(super) fn take_apart(&mut self) -> bool {
+        let piece = self.pieces.last_mut().expect("what failed is there");
+        if piece.rows.len() == 1 {
+            return false;
+        }
+        let piece = self.pieces.pop().expect("it was just looked at");
+        let singles = piece.rows.into_iter().rev();
+        self.pieces.extend(singles.map(|row| Piece::new(vec![row], Way::Careful)));
+        true
+    }
+
+    /// The piece has met a conflict once more; says how often.
+    pub(super) fn conflict(&mut self) -> u32 {
+        let piece = self.pieces.last_mut().expect("what failed is there");
+        piece.conflicts += 1;
+        piece.conflicts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use engine::position::{Codec, Position};
+    use engine::rows::{EntryId, Row, RowBatch};
+
+    use super::{Way, Work};
+
+    fn batch(rows: u32) -> RowBatch {
+        let mut batch = RowBatch::new(10_000);
+        for row in 0..rows {
+            let position = Position {
+                timestamp_ms: 1_800_000_000_000 - i64::from(row),
+                latitude: 41.0,
+                longitude: 19.0,
+                altitude: 0.0,
+                angle: 0.0,
+                speed: 0.0,
+                device: engine::id::DeviceIndex::ORPHAN,
+                satellites: 9,
+                priority: 0,
+                codec: Codec::Codec8,
+            };
+            let row = Row {
+                entry: EntryId { ms: 1, sequence: row.into() },
+                device_id: if row % 2 == 0 { "b" } else { "a" },
+                position,
+                attributes: b"{}",
+                redelivered: false,
+            };
+            batch.push(&row).unwrap();
+        }
+        batch
+    }
+
+    /// Writes all rows into a database that refuses every piece with a bad row in it, and says which
+    /// single rows it refused and how many statements that took.
+    fn bisect(rows: u32, bad: &HashSet<u32>) -> (Vec<u32>, usize) {
+        let batch = batch(rows);
+        let all: Vec<u32> = (0..rows).collect();
+        let mut work = Work::new(&all, &[]);
+        let (mut refused, mut stored, mut statements) = (Vec::new(), HashSet::new(), 0);
+        while let Some((piece, _)) = work.piece() {
+            statements += 1;
+            if !piece.iter().any(|row| bad.contains(row)) {
+                assert!(piece.iter().all(|&row| stored.insert(row)), "stored once");
+                work.done();
+            } else if let [row] = *piece {
+                refused.push(row);
+                work.done();
+            } else {
+                assert!(work.halve(&batch));
+            }
+        }
+        assert_eq!(stored.len() + refused.len(), all.len(), "every row is answered for");
+        (refused, statements)
+    }
+
+    #[test]
+    fn one_bad_row_is_found_within_twice_the_logarithm_of_statements() {
+        for (rows, statements_max) in [(1, 1), (2, 3), (1_000, 21), (10_000, 29)] {
+            for bad in [0, rows / 3, rows - 1] {
+                let (refused, statements) = bisect(rows, &HashSet::from([bad]));
+                assert_eq!(refused, [bad]);
+                assert!(statements <= statements_max, "{statements} for {rows}");
+            }
+        }
+    }
+
+    #[test]
+    fn bad_rows_at_any_places_are_refused_and_only_they() {
+        for bad in [vec![0, 99], (0..100).collect(), (0..100).step_by(2).collect(), vec![]] {
+            let (mut refused, _) = bisect(100, &bad.iter().copied().collect());
+            refused.sort_unstable();
+            assert_eq!(refused, bad);
+        }
+    }
+
+    #[test]
+    fn fresh_rows_go_first_and_are_sorted_when_they_must_be_written_carefully() {
+        let batch = batch(4);
+        let mut work = Work::new(&[0, 1, 2], &[3]);
+        assert_eq!(work.piece(), Some((&[0, 1, 2][..], Way::Copy)));
+        assert!(work.carefully(&batch));
+        assert!(!work.carefully(&batch));
+        assert_eq!(work.piece(), Some((&[1, 2, 0][..], Way::Careful)), "by device, then time");
+        assert!(work.take_apart());
+        assert_eq!(work.piece(), Some((&[1][..], Way::Careful)));
+        assert!(!work.take_apart());
+        for _ in 0..3 {
+            work.done();
+        }
+        assert_eq!(work.piece(), Some((&[3][..], Way::Careful)));
+    }
+}
