@@ -28,6 +28,8 @@ use crate::secret::Secret;
 pub struct Config {
     /// `INSTANCE_ID`: the name of this process among its equals.
     pub instance_id: String,
+    /// `ROLES`.
+    pub roles: Roles,
     /// `LOG_LEVEL`.
     pub log_level: Level,
     /// `REDIS_URL`, without its password in any message.
@@ -40,8 +42,30 @@ pub struct Config {
     pub directus: DirectusConfig,
     /// Serving viewers.
     pub live: LiveConfig,
+    /// Storing positions.
+    pub write: WriteConfig,
     /// Health, metrics and what else operators look at.
     pub admin: AdminConfig,
+}
+
+/// What a process does; at least one of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Roles {
+    /// It shows positions to viewers.
+    pub live: bool,
+    /// It stores positions.
+    pub durable: bool,
+}
+
+impl Roles {
+    /// Shows positions and stores none.
+    pub const LIVE: Self = Self { live: true, durable: false };
+}
+
+impl Default for Roles {
+    fn default() -> Self {
+        Self { live: true, durable: true }
+    }
 }
 
 /// How Directus is asked.
@@ -187,6 +211,42 @@ pub struct LimitConfig {
     pub queue_ms_max: u64,
 }
 
+/// How positions are stored.
+#[derive(Clone, Debug)]
+pub struct WriteConfig {
+    /// `WRITE_BATCH_SIZE`: most rows of one write.
+    pub batch_rows_max: usize,
+    /// `WRITE_LANES`: connections that write, each its own devices.
+    pub lane_count: usize,
+    /// `WRITE_LINGER_MS`: how long a row may wait for others.
+    pub linger_ms: u64,
+    /// `WRITE_TIMEOUT_MS`: how long one write may take, by our clock.
+    pub deadline_ms: u64,
+    /// `CLAIM_THRESHOLD_MS`: how long a silent consumer keeps its entries.
+    pub claim_threshold_ms: u64,
+    /// `WRITE_GROUP`: the consumer group of all who store positions.
+    pub group: String,
+    /// `WRITE_STORM_PERCENT`: a larger share of refused entries holds the writing; 100 is never.
+    pub storm_percent: u64,
+    /// `DEAD_LETTERS_MAX`: with so many dead letters the writing is held.
+    pub dead_letters_max: u64,
+}
+
+impl Default for WriteConfig {
+    fn default() -> Self {
+        Self {
+            batch_rows_max: 1_000,
+            lane_count: 2,
+            linger_ms: 50,
+            deadline_ms: 10_000,
+            claim_threshold_ms: 60_000,
+            group: "processor".to_owned(),
+            storm_percent: 5,
+            dead_letters_max: 100_000,
+        }
+    }
+}
+
 /// The admin listener.
 #[derive(Clone, Debug)]
 pub struct AdminConfig {
@@ -204,6 +264,7 @@ impl Config {
     pub fn new(redis_url: &str, postgres_url: &str) -> Self {
         Self {
             instance_id: "processor-1".to_owned(),
+            roles: Roles::default(),
             log_level: Level::Info,
             redis_url: Secret::new(redis_url),
             stream: "telemetry:teltonika".to_owned(),
@@ -216,6 +277,7 @@ impl Config {
                 authz_timeout_ms: 5_000,
             },
             live: LiveConfig::default(),
+            write: WriteConfig::default(),
             admin: AdminConfig { host: IpAddr::V4(Ipv4Addr::UNSPECIFIED), port: 9090, token: None },
         }
     }

@@ -5,7 +5,7 @@ mod authority;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use pitwall::config::Config;
+use pitwall::config::{Config, Roles};
 use tokio_postgres::{Client as Database, NoTls};
 
 pub use self::authority::{Authority, Knowledge, Mood};
@@ -108,10 +108,11 @@ impl Scene {
         format!("directus_session_token=eyJ.{user}; theme=dark")
     }
 
-    /// The settings of a program in this scene.
+    /// The settings of a program in this scene, which serves viewers alone.
     #[must_use]
     pub fn config(&self) -> Config {
         let mut config = Config::new(&self.redis.url(), &self.postgres_url);
+        config.roles = Roles::LIVE;
         config.directus.host = "127.0.0.1".to_owned();
         config.directus.port = self.authority.port;
         config.live.drain_timeout_ms = 200;
@@ -153,6 +154,7 @@ impl Scene {
     #[must_use]
     pub fn environment(&self) -> Vec<(&'static str, String)> {
         vec![
+            ("ROLES", "live".to_owned()),
             ("REDIS_URL", self.redis.url()),
             ("POSTGRES_URL", self.postgres_url.clone()),
             ("DIRECTUS_BASE_URL", format!("http://127.0.0.1:{}", self.authority.port)),

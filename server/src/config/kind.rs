@@ -11,6 +11,8 @@ pub enum Kind {
     InstanceId,
     /// One of these words.
     Word(&'static [&'static str]),
+    /// Some of these words, each once.
+    Words(&'static [&'static str]),
     /// `true` or `false`.
     Boolean,
     /// A whole number.
@@ -86,8 +88,11 @@ impl Kind {
             Self::InstanceId => {
                 format!("1 to {INSTANCE_ID_BYTES_MAX} letters, digits, dots, dashes or underscores")
             }
-            Self::Word([word]) => format!("`{word}`: this version knows nothing else"),
             Self::Word(words) => format!("one of {}, in small letters", words.join(", ")),
+            Self::Words(words) => format!(
+                "one or more of {}, separated by commas, each once, in small letters",
+                words.join(", ")
+            ),
             Self::Boolean => "true or false".to_owned(),
             Self::Number { min, max, unit, or_off } => {
                 let of = if unit.is_empty() { String::new() } else { format!(" of {unit}") };
@@ -135,6 +140,17 @@ pub fn number(kind: Kind, text: &str) -> Result<u64, String> {
 pub fn word(kind: Kind, text: &str) -> Result<&'static str, String> {
     let Kind::Word(words) = kind else { return Err(kind.mistake()) };
     words.iter().find(|word| **word == text).copied().ok_or_else(|| kind.mistake())
+}
+
+/// Some of the words of the kind.
+pub fn words(kind: Kind, text: &str) -> Result<Vec<&'static str>, String> {
+    let Kind::Words(known) = kind else { return Err(kind.mistake()) };
+    let mut words = Vec::new();
+    for part in text.split(',').map(str::trim) {
+        let word = known.iter().find(|word| **word == part && !words.contains(*word));
+        words.push(*word.ok_or_else(|| kind.mistake())?);
+    }
+    Ok(words)
 }
 
 /// Yes or no.

@@ -9,6 +9,7 @@ use super::settings::{self, Setting};
 use super::sources::{Gathered, Remark, Sources, Value};
 use super::{
     AccessConfig, AdminConfig, Authority, Config, DirectusConfig, LimitConfig, LiveConfig, Reject,
+    Roles, WriteConfig,
 };
 use super::{origin, rules, url};
 use crate::error::Stop;
@@ -164,12 +165,13 @@ fn checked<'a>(setting: &Setting, text: &'a str) -> Result<&'a str, String> {
 }
 
 fn read(reader: &mut Reader) -> Config {
-    // This version has one role and writes nothing: these are checked and then forgotten.
-    reader.word("ROLES");
-    reader.number::<usize>("WRITE_BATCH_SIZE");
-    reader.number::<u64>("CLAIM_THRESHOLD_MS");
+    let roles = reader.read("ROLES", kind::words);
     Config {
         instance_id: reader.text("INSTANCE_ID", kind::instance_id),
+        roles: roles.map_or_else(Roles::default, |words| Roles {
+            live: words.contains(&"live"),
+            durable: words.contains(&"durable"),
+        }),
         log_level: match reader.word("LOG_LEVEL") {
             "debug" => Level::Debug,
             "warn" => Level::Warn,
@@ -181,6 +183,7 @@ fn read(reader: &mut Reader) -> Config {
         postgres_url: reader.required("POSTGRES_URL", url::postgres),
         directus: directus(reader),
         live: live(reader),
+        write: write(reader),
         admin: AdminConfig {
             host: reader.address("METRICS_HOST"),
             port: reader.number("METRICS_PORT"),
@@ -218,6 +221,19 @@ fn live(reader: &mut Reader) -> LiveConfig {
         flush_max_ms: reader.number("LIVE_FLUSH_MAX_MS"),
         access: access(reader),
         limits: limits(reader),
+    }
+}
+
+fn write(reader: &mut Reader) -> WriteConfig {
+    WriteConfig {
+        batch_rows_max: reader.number("WRITE_BATCH_SIZE"),
+        lane_count: reader.number("WRITE_LANES"),
+        linger_ms: reader.number("WRITE_LINGER_MS"),
+        deadline_ms: reader.number("WRITE_TIMEOUT_MS"),
+        claim_threshold_ms: reader.number("CLAIM_THRESHOLD_MS"),
+        group: reader.text("WRITE_GROUP", kind::redis_name),
+        storm_percent: reader.number("WRITE_STORM_PERCENT"),
+        dead_letters_max: reader.number("DEAD_LETTERS_MAX"),
     }
 }
 

@@ -7,9 +7,6 @@ use std::net::IpAddr;
 use super::sources::Gathered;
 use super::{Config, origin};
 
-/// The group of the durable plane, whose work must never be split with viewers.
-const DURABLE_GROUP: &str = "processor";
-
 /// How the name of a dead-letter stream ends.
 const DEAD_LETTER_SUFFIX: &str = ":dlq";
 
@@ -30,7 +27,7 @@ pub(super) fn apply(config: &Config, gathered: &mut Gathered) {
 }
 
 fn refuse(config: &Config, gathered: &mut Gathered) {
-    let (live, admin) = (&config.live, &config.admin);
+    let (live, write, admin) = (&config.live, &config.write, &config.admin);
     if config.stream.ends_with(DEAD_LETTER_SUFFIX) {
         gathered.mistake(
             "REDIS_TELEMETRY_STREAM",
@@ -38,18 +35,38 @@ fn refuse(config: &Config, gathered: &mut Gathered) {
              arrive in.",
         );
     }
-    if live.group_prefix == DURABLE_GROUP {
+    // Its work must never be split with viewers, nor be taken for a group that one of them left.
+    if live.group_prefix == write.group && !write.group.is_empty() {
         gathered.mistake(
             "LIVE_BROADCAST_GROUP_PREFIX",
-            "is the name of the group that positions are stored by: give another, such as \
-             live-broadcast.",
+            "is the name of the group that positions are stored by, WRITE_GROUP: give another, \
+             such as live-broadcast.",
+        );
+    }
+    let is_live_group =
+        write.group.strip_prefix(&live.group_prefix).is_some_and(|rest| rest.starts_with('-'));
+    if is_live_group && !live.group_prefix.is_empty() {
+        gathered.mistake(
+            "WRITE_GROUP",
+            "may be the name of an instance's live group, since it begins with \
+             LIVE_BROADCAST_GROUP_PREFIX and a dash: give another, such as processor.",
+        );
+    }
+    let write_ms_max = write.deadline_ms + write.linger_ms;
+    // 0 stands for a threshold that is wrong by itself.
+    if (1..write_ms_max).contains(&write.claim_threshold_ms) {
+        gathered.mistake(
+            "CLAIM_THRESHOLD_MS",
+            "is less than WRITE_TIMEOUT_MS and WRITE_LINGER_MS together: what is still being \
+             written would be taken over by another instance. Make it larger, or those smaller.",
         );
     }
     let overlap = |left: IpAddr, right: IpAddr| {
         left == right || left.is_unspecified() || right.is_unspecified()
     };
     // 0 stands for a port that is wrong by itself.
-    if live.port == admin.port && live.port != 0 && overlap(live.host, admin.host) {
+    let is_same = live.port == admin.port && live.port != 0;
+    if config.roles.live && is_same && overlap(live.host, admin.host) {
         gathered.mistake(
             "METRICS_PORT",
             "is the same as LIVE_WS_PORT: give them different ports, so that viewers cannot reach \

@@ -67,8 +67,8 @@ pub static SECTIONS: &[Section] = &[
     Section { title: "Who may connect", settings: ACCESS },
     Section { title: "Reading and showing positions", settings: SHOWING },
     Section { title: "Limits", settings: LIMITS },
+    Section { title: "Writing positions", settings: WRITING },
     Section { title: "Operating", settings: OPERATING },
-    Section { title: "Writing positions (later versions)", settings: WRITING },
 ];
 
 const PROCESS: &[Setting] = &[
@@ -80,9 +80,9 @@ const PROCESS: &[Setting] = &[
     },
     Setting {
         name: "ROLES",
-        default: "live",
-        kind: Kind::Word(&["live"]),
-        meaning: "What this process does. This version serves viewers, and nothing else.",
+        default: "live,durable",
+        kind: Kind::Words(&["live", "durable"]),
+        meaning: "What this process does: live shows positions to viewers, durable stores them.",
     },
     Setting {
         name: "LOG_LEVEL",
@@ -362,6 +362,57 @@ const LIMITS: &[Setting] = &[
     },
 ];
 
+const WRITING: &[Setting] = &[
+    Setting {
+        name: "WRITE_BATCH_SIZE",
+        default: "1000",
+        kind: Kind::number(1, engine::limits::BATCH_ROWS_MAX as u64),
+        meaning: "Most rows of one write.",
+    },
+    Setting {
+        name: "WRITE_LANES",
+        default: "2",
+        kind: Kind::number(1, 16),
+        meaning: "Connections that write at the same time; each has its own share of the devices.",
+    },
+    Setting {
+        name: "WRITE_LINGER_MS",
+        default: "50",
+        kind: Kind::milliseconds(0, 150),
+        meaning: "How long a row may wait for others, to be written with them.",
+    },
+    Setting {
+        name: "WRITE_TIMEOUT_MS",
+        default: "10000",
+        kind: Kind::milliseconds(1_000, 60_000),
+        meaning: "How long one write may take before it is given up and done again.",
+    },
+    Setting {
+        name: "CLAIM_THRESHOLD_MS",
+        default: "60000",
+        kind: Kind::milliseconds(10_000, 86_400_000),
+        meaning: "How long entries rest with a silent instance before another one stores them.",
+    },
+    Setting {
+        name: "WRITE_GROUP",
+        default: "processor",
+        kind: Kind::RedisName,
+        meaning: "The consumer group of all who store positions; they share the work.",
+    },
+    Setting {
+        name: "WRITE_STORM_PERCENT",
+        default: "5",
+        kind: Kind::number(1, 100),
+        meaning: "Writing is held when more than this share of entries is refused; 100: never.",
+    },
+    Setting {
+        name: "DEAD_LETTERS_MAX",
+        default: "100000",
+        kind: Kind::number(1, 10_000_000),
+        meaning: "Most dead letters in their stream; beyond that, writing is held.",
+    },
+];
+
 const OPERATING: &[Setting] = &[
     Setting {
         name: "METRICS_HOST",
@@ -380,23 +431,6 @@ const OPERATING: &[Setting] = &[
         default: "",
         kind: Kind::Token,
         meaning: "Opens what shows connections or profiles; without it, loopback peers only.",
-    },
-];
-
-/// Names that an existing platform already sets. They are checked, so that they are right on the day
-/// they take effect.
-const WRITING: &[Setting] = &[
-    Setting {
-        name: "WRITE_BATCH_SIZE",
-        default: "1000",
-        kind: Kind::number(1, engine::limits::BATCH_ROWS_MAX as u64),
-        meaning: "Most rows of one write. Without effect in this version, which writes none.",
-    },
-    Setting {
-        name: "CLAIM_THRESHOLD_MS",
-        default: "60000",
-        kind: Kind::milliseconds(10_000, 86_400_000),
-        meaning: "How long a dead consumer's entries rest. Without effect in this version.",
     },
 ];
 

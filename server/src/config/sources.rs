@@ -15,7 +15,7 @@ use crate::secret::Secret;
 pub const FILE_VARIABLE: &str = "PITWALL_CONFIG";
 
 /// Prefixes of our variables: one that begins so and is not a setting is probably a slip.
-const PREFIXES: [&str; 3] = ["LIVE_", "DIRECTUS_", "PITWALL_"];
+const PREFIXES: [&str; 4] = ["LIVE_", "DIRECTUS_", "WRITE_", "PITWALL_"];
 
 /// What is said of a secret on the command line.
 const SECRET_IN_SIGHT: &str = "is given by a flag, which every user of this machine can see: give \

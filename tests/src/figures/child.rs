@@ -7,7 +7,7 @@ use std::time::Duration;
 use std::{env, fs, io};
 
 use pitwall::Listeners;
-use pitwall::config::Config;
+use pitwall::config::{Config, Roles};
 use pitwall::log::{Level, Log};
 use pitwall::shutdown::Shutdown;
 
@@ -20,6 +20,7 @@ use super::say;
 pub fn serve(redis_url: &str, postgres_url: &str, directus_port: u16) {
     let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
     let mut config = Config::new(redis_url, postgres_url);
+    config.roles = Roles::LIVE;
     config.directus.host = "127.0.0.1".to_owned();
     config.directus.port = directus_port;
     config.live.host = loopback;

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStringExt;
 use super::Loaded;
 use crate::config::settings::{self, SECTIONS};
 use crate::config::sources::{Remark, Sources};
-use crate::config::{Config, Network};
+use crate::config::{Config, Network, Roles};
 
 const REDIS: &str = "redis://127.0.0.1:6379";
 const POSTGRES: &str = "postgres://pitwall@127.0.0.1/race";
@@ -132,12 +132,12 @@ fn d4_a_number_is_digits_alone_within_its_bounds() {
 #[test]
 fn d4_words_and_booleans_are_spelt_exactly() {
     refuses("LOG_LEVEL", &["INFO", "verbose", "trace", "0", "info,warn"]);
-    refuses("ROLES", &["durable", "live,durable", "all", "LIVE"]);
+    refuses("ROLES", &["all", "LIVE", "live;durable", "live,live", "live,", ",", "live,writer"]);
     refuses("LIVE_AUTHZ", &["none", "Directus"]);
     refuses("LIVE_AUTH_REJECT", &["4401", "Close"]);
     refuses("LIVE_ALLOW_MISSING_ORIGIN", &["1", "0", "yes", "TRUE"]);
     accepts("LOG_LEVEL", &["debug", "info", "warn", "error"]);
-    accepts("ROLES", &["live"]);
+    accepts("ROLES", &["live", "durable", "live,durable", "durable, live"]);
     accepts("LIVE_ALLOW_MISSING_ORIGIN", &["true", "false"]);
 }
 
@@ -329,6 +329,28 @@ fn d4_names_fit_into_keys_and_groups() {
 }
 
 #[test]
+fn a_process_has_the_roles_that_it_is_given() {
+    for (text, live, durable) in
+        [("live", true, false), ("durable", false, true), ("durable,live", true, true)]
+    {
+        let roles = load(&[("ROLES", text)]).into_config().unwrap().roles;
+        assert_eq!(roles, Roles { live, durable }, "{text}");
+    }
+}
+
+#[test]
+fn d4_who_stores_shares_no_group_with_viewers_and_keeps_what_it_is_writing() {
+    refuses("WRITE_GROUP", &["a b", "*", "live-broadcast-writer", "live-broadcast-processor-1"]);
+    accepts("WRITE_GROUP", &["processor", "writers", "live-broadcaster"]);
+    let same = load(&[("LIVE_BROADCAST_GROUP_PREFIX", "all"), ("WRITE_GROUP", "all")]);
+    assert_eq!(names(same.mistakes()), ["LIVE_BROADCAST_GROUP_PREFIX"]);
+    refuses("CLAIM_THRESHOLD_MS", &["10000", "10049"]);
+    accepts("CLAIM_THRESHOLD_MS", &["10050"]);
+    let long = load(&[("WRITE_TIMEOUT_MS", "60000")]);
+    assert_eq!(names(long.mistakes()), ["CLAIM_THRESHOLD_MS"]);
+}
+
+#[test]
 fn d4_hosts_to_listen_on_are_addresses_and_the_ports_differ() {
     for name in ["LIVE_WS_HOST", "METRICS_HOST"] {
         refuses(name, &["localhost", "example.org", "0.0.0.0:80", "256.1.1.1", "[::]"]);
@@ -338,6 +360,8 @@ fn d4_hosts_to_listen_on_are_addresses_and_the_ports_differ() {
     let apart =
         [("METRICS_PORT", "8081"), ("METRICS_HOST", "127.0.0.1"), ("LIVE_WS_HOST", "10.0.0.1")];
     assert_eq!(names(load(&apart).mistakes()), [""; 0]);
+    let no_viewers = [("METRICS_PORT", "8081"), ("ROLES", "durable")];
+    assert_eq!(names(load(&no_viewers).mistakes()), [""; 0]);
 }
 
 #[test]
@@ -346,7 +370,7 @@ fn d4_what_is_allowed_and_unwise_is_warned_of() {
     warns("DIRECTUS_AUTHZ_TIMEOUT_MS", &["5001"]);
     warns("LIVE_WS_BACKPRESSURE_THRESHOLD_BYTES", &["1048576"]);
     refuses("LIVE_COOKIE_BYTES_MAX", &["16384", "20000"]);
-    for unknown in ["LIVE_WS_PROT", "DIRECTUS_URL", "PITWALL_X", "LIVE_"] {
+    for unknown in ["LIVE_WS_PROT", "DIRECTUS_URL", "WRITE_ROWS", "PITWALL_X", "LIVE_"] {
         warns(unknown, &["anything", ""]);
     }
     accepts("PATH_OF_SOMETHING_ELSE", &["anything"]);

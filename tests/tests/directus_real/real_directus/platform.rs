@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use pitwall::config::{Authority, Config};
+use pitwall::config::{Authority, Config, Roles};
 use serde_json::json;
 use tests::client::{Client, page};
 use tests::directus::real::RealDirectus;
@@ -120,6 +120,7 @@ impl Program {
     pub(super) fn start_asking(port: u16, directus: &RealDirectus, authority: Authority) -> Self {
         let redis = Redis::start();
         let mut config = Config::new(&redis.url(), &directus.postgres.url());
+        config.roles = Roles::LIVE;
         "127.0.0.1".clone_into(&mut config.directus.host);
         config.directus.port = port;
         // On a busy machine Node takes its time; what is late is the stub's matter.
