@@ -1,0 +1,3 @@
+//! The durable plane: every position of the stream stored once.
+
+pub mod dead_letter;
