@@ -32,6 +32,8 @@ pub mod http;
 
 pub mod live;
 
+pub mod durable;
+
 pub mod admin;
 
 mod serve;

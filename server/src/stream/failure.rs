@@ -51,6 +51,9 @@ const CLASSES: [(&str, Class); 23] = [
     ("CROSSSLOT", Class::Clustered),
 ];
 
+/// How Redis begins to say that a script needs a right which its user has not got.
+const SCRIPT_REFUSED: &str = "ERR The user executing the script can't";
+
 /// Longest part of Redis's own words that is passed on.
 const WORDS_BYTES_MAX: usize = 200;
 
@@ -69,6 +72,9 @@ impl Class {
     /// The class of an error by the text with which Redis tells it.
     #[must_use]
     pub fn of(text: &str) -> Self {
+        if text.starts_with(SCRIPT_REFUSED) {
+            return Self::Hold;
+        }
         let word = text.split([' ', '\r', '\n']).next().unwrap_or_default();
         let known = CLASSES.iter().find(|(prefix, _)| *prefix == word);
         known.map_or(Self::Later, |(_, class)| *class)
@@ -172,6 +178,7 @@ mod tests {
         check("NOAUTH Authentication required.", Class::Hold);
         check("WRONGPASS invalid username-password pair or user is disabled.", Class::Hold);
         check("NOPERM this user has no permissions to run the 'xread' command", Class::Hold);
+        check("ERR The user executing the script can't run this command", Class::Hold);
         check("MOVED 3999 127.0.0.1:6381", Class::Clustered);
         check("ERR max number of clients reached", Class::Later);
         check("BUSYGROUPS is another word", Class::Later);
