@@ -4,6 +4,7 @@
 //! than one attempt to connect: until the next attempt is due, calls fail at once with what was the
 //! case. Callers bound what they ask for by `LIMIT`, and how many of them ask at once.
 
+pub mod catalog;
 mod error;
 mod session;
 #[cfg(test)]
@@ -22,6 +23,7 @@ use tokio_postgres::types::ToSql;
 
 pub use error::{Class, DatabaseError};
 use session::Session;
+pub(crate) use session::settings;
 
 use crate::context::Context;
 use crate::status::{Component, State};
@@ -71,7 +73,7 @@ impl Database {
     /// A connection that is made with the first query. `purpose` is how the server lists it.
     #[must_use]
     pub fn new(context: &Context, purpose: &'static str) -> Arc<Self> {
-        let settings = session::settings(&context.config.postgres_url, purpose);
+        let settings = settings(&context.config.postgres_url, purpose);
         let component = context.status.component_named("database", false);
         let never_tried = DatabaseError::local(Class::Transient, "It was not tried yet.");
         let link = Mutex::new(Link::Down(Instant::now(), never_tried));

@@ -41,7 +41,7 @@ use crate::context::Context;
 use crate::database;
 use crate::error::Stop;
 use crate::metrics::Section;
-use crate::shutdown::{Alarm, Stage};
+use crate::shutdown::Stage;
 use crate::stream::Server;
 
 /// How long the end may take: what is in flight is committed and acknowledged.
@@ -55,6 +55,14 @@ const SILENCE_MS_MAX: u64 = 15_000;
 
 /// Threads that resolve names; more would pile up when a resolver hangs.
 const RESOLVER_THREADS_MAX: usize = 4;
+
+/// What is said when the thread ends although nothing ends.
+const ENDED_EARLY: &str = "The thread that stores positions has ended early. Start the process \
+                           again and report this.";
+
+/// What is said when a lane does.
+const LANE_ENDED_EARLY: &str = "A lane of the writer has ended early. Start the process again and \
+                                report this.";
 
 /// A running durable plane.
 pub struct Started {
@@ -93,7 +101,7 @@ pub fn start(context: &Context, is_alone: watch::Receiver<bool>) -> Result<Start
     let thread = std::thread::Builder::new()
         .name("durable".to_owned())
         .spawn(move || {
-            let _alarm = Alarm::new(&plane.context.shutdown, "The thread that stores positions");
+            let _alarm = plane.context.shutdown.alarm(ENDED_EARLY);
             if let Err(stop) = runtime.block_on(plane.run(is_alone)) {
                 plane.context.shutdown.fail(stop);
             }
@@ -164,7 +172,7 @@ impl Plane {
             });
             let (shutdown, done) = (self.context.shutdown.clone(), done.clone());
             tokio::spawn(async move {
-                let _alarm = Alarm::new(&shutdown, "A lane of the writer");
+                let _alarm = shutdown.alarm(LANE_ENDED_EARLY);
                 lane.run(batches, done).await;
             });
         }

@@ -23,4 +23,4 @@ pub use reply::{
     BULK_BYTES_MAX, KEPT_BYTES_MAX, LINE_BYTES_MAX, Malformed, REPLY_BYTES_MAX, ROOM_BYTES,
     ReplyReader,
 };
-pub use server::Server;
+pub use server::{Server, clustered};

@@ -25,7 +25,7 @@ pub(super) struct Session {
 }
 
 /// Reads the address; `None` when it is none. Why it is none is not said: it may hold a password.
-pub(super) fn settings(url: &Secret, purpose: &str) -> Option<Config> {
+pub(crate) fn settings(url: &Secret, purpose: &str) -> Option<Config> {
     let mut settings = Config::from_str(url.expose()).ok()?;
     settings.application_name(format!("pitwall-{purpose}"));
     Some(settings)

@@ -58,6 +58,15 @@ impl Server {
     }
 }
 
+/// Why a cluster is refused.
+#[must_use]
+pub fn clustered(words: &str) -> Stop {
+    Stop::Config(format!(
+        "REDIS_URL: this Redis is a cluster, which this version does not read from. {words} \
+         Use a single Redis, or one behind a name that follows its primary."
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     use super::Server;

@@ -6,10 +6,9 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::health::Health;
-use super::reading::clustered;
 use crate::context::Context;
 use crate::shutdown::Stage;
-use crate::stream::{Class, Control, Failure, Server};
+use crate::stream::{Class, Control, Failure, Server, clustered};
 
 /// How often Redis is asked: a change by an operator is seen within that time.
 const ASK_MS: u64 = 5_000;

@@ -26,7 +26,9 @@ use super::minute::Minute;
 use super::numbers::Numbers;
 use crate::context::Context;
 use crate::error::Stop;
-use crate::stream::{Backoff, Class, Entries, Failure, Link, Malformed, Server, first_id};
+use crate::stream::{
+    Backoff, Class, Entries, Failure, Link, Malformed, Server, clustered, first_id,
+};
 
 /// Least time between the beginnings of two reads when the stream is busy, so that batches stay
 /// large: a read of one entry costs Redis forty times what an entry of a large one does. Costs that
@@ -440,14 +442,6 @@ impl Drop for Reading {
             probe.abort();
         }
     }
-}
-
-/// Why a cluster is refused.
-pub(super) fn clustered(words: &str) -> Stop {
-    Stop::Config(format!(
-        "REDIS_URL: this Redis is a cluster, which this version does not read from. {words} \
-         Use a single Redis, or one behind a name that follows its primary."
-    ))
 }
 
 fn link(link: &mut Option<Link>) -> &mut Link {
