@@ -4,6 +4,7 @@
 //! than one attempt to connect: until the next attempt is due, calls fail at once with what was the
 //! case. Callers bound what they ask for by `LIMIT`, and how many of them ask at once.
 
+pub mod catalog;
 mod error;
 mod session;
 #[cfg(test)]
