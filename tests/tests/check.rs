@@ -6,7 +6,8 @@ use std::net::TcpListener;
 use std::process::Command;
 
 use pitwall::config::Config;
-use pitwall::tools::check::{Finding, Verdict, look};
+use pitwall::secret::Secret;
+use pitwall::tools::check::{Finding, Verdict, look, look_at_database};
 use tests::platform;
 use tests::postgres::{FAST, Postgres};
 use tests::redis::Redis;
@@ -81,7 +82,7 @@ fn all_is_well_when_everybody_answers_as_the_contract_says() {
         let port = directus("401 Unauthorized", 1);
         let findings = look(&config(&redis.url(), &postgres.url(), port)).await;
         assert_eq!(complaints(&findings), []);
-        assert_eq!(findings.len(), 14, "{findings:?}");
+        assert_eq!(findings.len(), 13, "{findings:?}");
     });
 }
 
@@ -244,6 +245,43 @@ fn d5_what_the_user_may_not_see_is_told() {
         let url = format!("postgres://nobody@127.0.0.1:{}/postgres", postgres.port());
         let findings = about_database(&client, &url, "", "").await;
         assert!(findings[0].what.contains("28000"), "{findings:?}");
+    });
+}
+
+#[test]
+fn what_only_a_writer_needs_is_told_to_a_writer_alone() {
+    let postgres = Postgres::start(FAST);
+    wait(async {
+        let client = postgres.connect().await;
+        platform::create(&client).await;
+        let change = "CREATE ROLE app LOGIN; GRANT SELECT ON ALL TABLES IN SCHEMA public TO app;
+            REVOKE SELECT ON positions FROM app;
+            GRANT SELECT (device_id, latitude, longitude, altitude, angle, speed, satellites,
+                priority, codec, attributes, faulty, ingested_at) ON positions TO app;
+            ALTER TABLE positions ADD tenant uuid NOT NULL, ENABLE ROW LEVEL SECURITY";
+        client.batch_execute(change).await.unwrap();
+        let url = Secret::new(format!("postgres://app@127.0.0.1:{}/postgres", postgres.port()));
+        let reader = look_at_database(&url, false).await;
+        let expected = [
+            (Verdict::Failed, "pitwall's user may not read positions (ts)."),
+            (Verdict::Warning, "Row level security hides rows of positions"),
+        ];
+        let writer = look_at_database(&url, true).await;
+        let refused = [
+            (Verdict::Failed, "Column positions.tenant must not be null and has no default"),
+            (Verdict::Failed, "app may not insert into positions (device_id, ts, latitude"),
+            (Verdict::Failed, "app may not read positions (ts)."),
+            (Verdict::Failed, "Row level security of positions is in force for app"),
+            (Verdict::Warning, "PostgreSQL runs with fsync = off"),
+            (Verdict::Warning, "PostgreSQL runs with full_page_writes = off"),
+        ];
+        for (findings, expected) in [(reader, &expected[..]), (writer, &refused)] {
+            let complaints = complaints(&findings);
+            assert_eq!(complaints.len(), expected.len(), "{complaints:?}");
+            for (complaint, (verdict, words)) in complaints.iter().zip(expected) {
+                assert!(complaint.0 == *verdict && complaint.1.starts_with(words), "{complaint:?}");
+            }
+        }
     });
 }
 

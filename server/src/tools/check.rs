@@ -13,6 +13,10 @@ use std::io::{self, Write};
 use crate::config::Config;
 use crate::config::load::Loaded;
 use crate::error::Stop;
+use crate::secret::Secret;
+
+/// True when a pitwall with these settings writes rows, and so needs what only writing needs.
+const DOES_WRITE: bool = false;
 
 /// How a look at something ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -92,8 +96,13 @@ pub(crate) fn write(loaded: Loaded, out: &mut impl Write) -> io::Result<Result<b
 pub async fn look(config: &Config) -> Vec<Finding> {
     let (redis, database, directus) = tokio::join!(
         redis::look(config.redis_url.expose(), &config.stream),
-        database::look(config.postgres_url.expose()),
+        look_at_database(&config.postgres_url, DOES_WRITE),
         directus::look(&config.directus),
     );
     [redis, database, vec![directus]].concat()
+}
+
+/// Looks at PostgreSQL alone, with the eyes of a pitwall that writes rows or of one that only reads.
+pub async fn look_at_database(url: &Secret, does_write: bool) -> Vec<Finding> {
+    database::look(url.expose(), does_write).await
 }

@@ -1,4 +1,4 @@
-//! The tables that pitwall reads, and the types that their columns must have.
+//! The business tables that pitwall reads, and the types that their columns must have.
 
 /// A table and its columns.
 #[derive(Debug)]
@@ -11,31 +11,9 @@ pub(super) struct Table {
 
 const TEXT: &[&str] = &["text", "character varying"];
 const UUID: &[&str] = &["uuid"];
-const TIME: &[&str] = &["timestamp with time zone"];
-const DOUBLE: &[&str] = &["double precision"];
-const REAL: &[&str] = &["real"];
-const SMALL: &[&str] = &["smallint"];
 
-/// All of them. A key is a uuid, an IMEI is text; mixed up, no device would be found in its event.
+/// All of them but `positions`, which the catalog judges. A key is a uuid, an IMEI is text; mixed up, no device would be found in its event.
 pub(super) const TABLES: &[Table] = &[
-    Table {
-        name: "positions",
-        columns: &[
-            ("device_id", &["text"]),
-            ("ts", TIME),
-            ("ingested_at", TIME),
-            ("latitude", DOUBLE),
-            ("longitude", DOUBLE),
-            ("altitude", REAL),
-            ("angle", REAL),
-            ("speed", REAL),
-            ("satellites", SMALL),
-            ("priority", SMALL),
-            ("codec", &["text"]),
-            ("attributes", &["jsonb"]),
-            ("faulty", &["boolean"]),
-        ],
-    },
     Table { name: "events", columns: &[("id", UUID), ("organization_id", UUID)] },
     Table { name: "entries", columns: &[("id", UUID), ("event_id", UUID)] },
     Table { name: "entry_devices", columns: &[("entry_id", UUID), ("device_id", UUID)] },

@@ -2,10 +2,11 @@
 
 use std::error::Error as _;
 
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::{Client, NoTls, Row};
 
 use super::Finding;
 use super::columns::{TABLES, Table};
+use crate::database::catalog::{self, Fault, TableKind};
 use crate::tools::ask::within;
 
 /// Each column of a table, with its type, and whether we may read it.
@@ -21,21 +22,8 @@ const STANDING: &str = "
     SELECT row_security_active(oid), relkind::text
     FROM pg_class WHERE oid = to_regclass($1)";
 
-/// The indexes over exactly `device_id` and `ts`: unique ones without a condition, and others with
-/// one about `faulty`.
-const INDEXES: &str = "
-    WITH indexes AS (
-        SELECT indisunique, pg_get_expr(indpred, indrelid) AS condition,
-            (SELECT array_agg(attname::text ORDER BY attname)
-             FROM pg_attribute WHERE attrelid = indrelid AND attnum = ANY (indkey)) AS columns
-        FROM pg_index WHERE indrelid = to_regclass('positions') AND indisvalid)
-    SELECT coalesce(bool_or(indisunique AND condition IS NULL), false),
-        coalesce(bool_or(condition LIKE '%faulty%'), false),
-        to_regclass('positions') IS NOT NULL
-    FROM indexes WHERE columns = ARRAY['device_id', 'ts']";
-
 /// Looks at the server and every table.
-pub(super) async fn look(url: &str) -> Vec<Finding> {
+pub(super) async fn look(url: &str, does_write: bool) -> Vec<Finding> {
     let client = match within(connect(url)).await {
         Ok(client) => client,
         Err(words) => {
@@ -47,15 +35,15 @@ pub(super) async fn look(url: &str) -> Vec<Finding> {
         }
     };
     let mut findings = vec![found("the server", within(server(&client)).await)];
+    match within(positions(&client, does_write)).await {
+        Ok(several) => findings.extend(several),
+        Err(words) => findings.push(found("positions", Err(words))),
+    }
     for table in TABLES {
         match within(look_at_table(&client, table)).await {
             Ok(several) => findings.extend(several),
             Err(words) => findings.push(found(table.name, Err(words))),
         }
-    }
-    match within(indexes(&client)).await {
-        Ok(several) => findings.extend(several),
-        Err(words) => findings.push(found("the indexes of positions", Err(words))),
     }
     findings
 }
@@ -71,40 +59,81 @@ async fn connect(url: &str) -> Result<Client, String> {
 }
 
 async fn server(client: &Client) -> Result<Finding, String> {
-    let statement = "SELECT current_setting('server_version'), current_setting('server_encoding')";
+    let statement = "SELECT current_setting('server_version')";
     let row = client.query_one(statement, &[]).await.map_err(|error| plain(&error))?;
-    let (version, encoding): (String, String) = (row.get(0), row.get(1));
-    if encoding != "UTF8" {
-        return Ok(Finding::failed(
-            format!("The database is encoded as {encoding}, and pitwall speaks UTF-8."),
-            "Move to a database made with ENCODING 'UTF8'.",
-        ));
-    }
+    let version: String = row.get(0);
     Ok(Finding::fine(format!("PostgreSQL answers: version {version}.")))
+}
+
+/// All that is to be said of `positions`. Who only reads is spared what matters to a writer.
+async fn positions(client: &Client, does_write: bool) -> Result<Vec<Finding>, String> {
+    let catalog = catalog::look(client).await.map_err(|error| plain(&error))?;
+    let concerns = |fault: &&Fault| does_write || !fault.is_of_writing;
+    let faults = catalog.faults.iter().filter(concerns);
+    let warnings = catalog.warnings.iter().filter(concerns);
+    let mut findings: Vec<Finding> =
+        faults.map(|fault| Finding::failed(&fault.what, &fault.remedy)).collect();
+    if findings.is_empty() {
+        let count = catalog::COLUMNS.len();
+        let right = format!("Table positions: {count} columns have the right types.");
+        findings.push(Finding::fine(right));
+        // Who only reads may read a view.
+        if catalog.kind != TableKind::Other {
+            let (kind, shape) = (catalog.kind.words(), &catalog.fingerprint);
+            findings.push(Finding::fine(format!(
+                "positions is {kind} in which a device and a time name one row; its shape is {shape}."
+            )));
+        }
+    }
+    findings.extend(warnings.map(|fault| Finding::warning(&fault.what, &fault.remedy)));
+    if catalog.kind == TableKind::Missing {
+        return Ok(findings);
+    }
+    // Of a writer's own columns and rights the catalog has told.
+    let is_told = |name: &str| does_write && ["device_id", "ts"].contains(&name);
+    let names = catalog::COLUMNS.iter().map(|column| column.0).filter(|name| !is_told(name));
+    findings.extend(unreadable_columns("positions", names, &columns(client, "positions").await?));
+    if !does_write && let Some(standing) = standing(client, "positions").await? {
+        findings.extend(surprises("positions", &standing));
+    }
+    Ok(findings)
 }
 
 /// All that is to be said of one table.
 async fn look_at_table(client: &Client, table: &Table) -> Result<Vec<Finding>, String> {
     let name = table.name;
-    let standing = client.query_opt(STANDING, &[&name]).await.map_err(|error| plain(&error))?;
-    let Some(standing) = standing else {
+    let Some(standing) = standing(client, name).await? else {
         return Ok(vec![Finding::failed(
             format!("There is no table {name}."),
             "Let the platform's migrations run, or let POSTGRES_URL name its database.",
         )]);
     };
-    let rows = client.query(COLUMNS, &[&name]).await.map_err(|error| plain(&error))?;
-    let columns: Vec<Column> = rows
-        .iter()
-        .map(|row| Column { name: row.get(0), kind: row.get(1), is_readable: row.get(2) })
-        .collect();
+    let columns = columns(client, name).await?;
     let mut findings = wrong_columns(table, &columns);
     if findings.is_empty() {
         let count = table.columns.len();
         findings
             .push(Finding::fine(format!("Table {name}: {count} columns have the right types.")));
     }
-    findings.extend(unreadable_columns(table, &columns));
+    let names = table.columns.iter().map(|column| column.0);
+    findings.extend(unreadable_columns(name, names, &columns));
+    findings.extend(surprises(name, &standing));
+    Ok(findings)
+}
+
+async fn standing(client: &Client, table: &str) -> Result<Option<Row>, String> {
+    client.query_opt(STANDING, &[&table]).await.map_err(|error| plain(&error))
+}
+
+async fn columns(client: &Client, table: &str) -> Result<Vec<Column>, String> {
+    let rows = client.query(COLUMNS, &[&table]).await.map_err(|error| plain(&error))?;
+    let column = |row: &Row| Column { name: row.get(0), kind: row.get(1), is_readable: row.get(2) };
+    Ok(rows.iter().map(column).collect())
+}
+
+/// What makes reading a table less than one expects.
+fn surprises(name: &str, standing: &Row) -> Vec<Finding> {
+    let mut findings = Vec::new();
     if standing.get::<_, bool>(0) {
         findings.push(Finding::warning(
             format!(
@@ -114,14 +143,13 @@ async fn look_at_table(client: &Client, table: &Table) -> Result<Vec<Finding>, S
             "Give that user BYPASSRLS, or a policy that shows it every row.",
         ));
     }
-    let kind: String = standing.get(1);
-    if !["r", "p"].contains(&kind.as_str()) {
+    if !["r", "p"].contains(&standing.get::<_, &str>(1)) {
         findings.push(Finding::warning(
             format!("{name} is not a table but a view or a foreign table: reading it may be slow."),
             format!("Let the search path of pitwall's user find the table {name} first."),
         ));
     }
-    Ok(findings)
+    findings
 }
 
 /// A column as it is.
@@ -149,45 +177,20 @@ fn wrong_columns(table: &Table, columns: &[Column]) -> Vec<Finding> {
 }
 
 /// The user needs no more than these columns: `directus_users` holds hashes of passwords as well.
-fn unreadable_columns(table: &Table, columns: &[Column]) -> Option<Finding> {
-    let is_needed = |column: &&Column| table.columns.iter().any(|(name, _)| *name == column.name);
-    let hidden = columns.iter().filter(is_needed).filter(|column| !column.is_readable);
-    let hidden: Vec<&str> = hidden.map(|column| column.name.as_str()).collect();
-    let (name, list) = (table.name, hidden.join(", "));
+fn unreadable_columns<'a>(
+    table: &str,
+    needed: impl Iterator<Item = &'a str>,
+    columns: &[Column],
+) -> Option<Finding> {
+    let is_hidden = |name: &&str| columns.iter().any(|it| it.name == *name && !it.is_readable);
+    let hidden: Vec<&str> = needed.filter(is_hidden).collect();
+    let list = hidden.join(", ");
     (!hidden.is_empty()).then(|| {
         Finding::failed(
-            format!("pitwall's user may not read {name} ({list})."),
-            format!("GRANT SELECT ({list}) ON {name} TO the user of POSTGRES_URL."),
+            format!("pitwall's user may not read {table} ({list})."),
+            format!("GRANT SELECT ({list}) ON {table} TO the user of POSTGRES_URL."),
         )
     })
-}
-
-async fn indexes(client: &Client) -> Result<Vec<Finding>, String> {
-    let row = client.query_one(INDEXES, &[]).await.map_err(|error| plain(&error))?;
-    let is_there: bool = row.get(2);
-    if !is_there {
-        // Told of where the tables are looked at.
-        return Ok(Vec::new());
-    }
-    let is_unique = if row.get(0) {
-        Finding::fine("A device and a time name one row of positions.")
-    } else {
-        Finding::failed(
-            "Nothing keeps positions from being stored twice: no unique index over device_id and \
-             ts.",
-            "CREATE UNIQUE INDEX positions_device_ts ON positions (device_id, ts);",
-        )
-    };
-    let is_fast = if row.get(1) {
-        Finding::fine("The newest good position of a device is found by an index.")
-    } else {
-        Finding::warning(
-            "The newest good positions are found without an index, which takes long at the start.",
-            "CREATE INDEX positions_faulty_idx ON positions (device_id, ts DESC) WHERE faulty = \
-             FALSE;",
-        )
-    };
-    Ok(vec![is_unique, is_fast])
 }
 
 /// A look that may have failed by itself.
