@@ -1,0 +1,107 @@
+//! The database is away, or not as it must be: nothing is acknowledged, nothing is set aside, the
+//! reason is shown, and writing goes on by itself.
+
+use crate::rig::{Rig, holds, is_ready, report};
+
+/// Breaks the table, publishes, expects a hold for this reason, mends it, and expects every row.
+fn check(breaking: &str, reason: &str, mending: &str) {
+    let mut rig = Rig::new();
+    let live = rig.start();
+    rig.publish(10, 10);
+    rig.until_stored(100);
+    rig.execute(breaking);
+    rig.publish(10, 1);
+    rig.scene.until(&format!("{breaking}: it holds: {reason}"), || holds(&live, "writer", reason));
+    let said = report(&live, "writer");
+    assert!(!is_ready(live.admin), "{said}");
+    assert!(said["effect"].as_str().unwrap().contains("None is lost"), "{said}");
+    assert_eq!(rig.letters(), 0, "nothing is set aside");
+    assert_eq!(rig.pending(), 10, "nothing is acknowledged");
+    rig.execute(mending);
+    rig.scene.until("it writes again", || is_ready(live.admin));
+    rig.until_acknowledged();
+    assert_eq!(rig.letters(), 0);
+    assert_eq!(rig.number("SELECT count(DISTINCT (device_id, ts)) FROM positions"), rig.stored());
+}
+
+#[test]
+fn f37_table_dropped_holds_and_resumes() {
+    check(
+        "ALTER TABLE positions RENAME TO away",
+        "positions",
+        "ALTER TABLE away RENAME TO positions",
+    );
+}
+
+#[test]
+fn f38_a_renamed_column_holds_and_resumes() {
+    check(
+        "ALTER TABLE positions RENAME COLUMN speed TO velocity",
+        "speed",
+        "ALTER TABLE positions RENAME COLUMN velocity TO speed",
+    );
+}
+
+#[test]
+fn f38_a_column_of_another_type_holds_and_resumes() {
+    check(
+        "ALTER TABLE positions ALTER COLUMN speed TYPE text",
+        "speed",
+        "ALTER TABLE positions ALTER COLUMN speed TYPE real USING speed::real",
+    );
+}
+
+#[test]
+fn f38_a_new_column_that_must_not_be_empty_holds_and_resumes() {
+    check(
+        "ALTER TABLE positions ADD COLUMN weather text NOT NULL DEFAULT 'dry';
+         ALTER TABLE positions ALTER COLUMN weather DROP DEFAULT",
+        "weather",
+        "ALTER TABLE positions DROP COLUMN weather",
+    );
+}
+
+#[test]
+fn f39_a_dropped_unique_index_holds_and_resumes() {
+    check(
+        "DROP INDEX positions_device_ts",
+        "index",
+        "CREATE UNIQUE INDEX positions_device_ts ON positions (device_id, ts)",
+    );
+}
+
+#[test]
+fn f29_a_database_that_is_away_holds_and_what_came_meanwhile_is_stored() {
+    let mut rig = Rig::new();
+    let live = rig.start();
+    rig.publish(10, 10);
+    rig.until_stored(100);
+    rig.scene.stop_postgres();
+    rig.publish(10, 1);
+    rig.scene.until("it holds", || holds(&live, "writer", "transient"));
+    assert_eq!((rig.pending(), rig.letters()), (10, 0));
+    rig.scene.start_postgres();
+    rig.until_stored(110);
+    rig.scene.until("it is well", || is_ready(live.admin));
+}
+
+#[test]
+fn f29_an_outage_stops_reading_when_the_batches_are_full() {
+    let mut rig = Rig::new();
+    let mut config = rig.config();
+    (config.write.batch_rows_max, config.write.lane_count) = (100, 2);
+    let live = rig.start_with(config);
+    rig.publish(10, 10);
+    rig.until_stored(100);
+    rig.scene.stop_postgres();
+    for _ in 0..20 {
+        rig.publish(100, 1);
+    }
+    rig.scene.until("it holds", || holds(&live, "writer", "transient"));
+    let in_flight = || rig.metric(&live, "processor_writer_in_flight_rows");
+    rig.scene.until("the batches are full", || in_flight() >= 200);
+    assert!(rig.pending() <= 400, "{} of at most 400 are pending", rig.pending());
+    rig.scene.start_postgres();
+    rig.until_acknowledged();
+    rig.scene.until("every row is there", || rig.stored() == 2_100);
+}
