@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::process::Command;
 
-use pitwall::config::Config;
+use pitwall::config::{Config, Roles};
 use pitwall::tools::check::{Finding, Verdict, look};
 use tests::platform;
 use tests::postgres::{FAST, Postgres};
@@ -49,9 +49,10 @@ fn directus(status: &'static str, count: usize) -> u16 {
     port
 }
 
-/// Settings for these servers; a port of 1 has nobody behind it.
+/// Settings for these servers, to serve viewers alone; a port of 1 has nobody behind it.
 fn config(redis: &str, postgres: &str, directus: u16) -> Config {
     let mut config = Config::new(redis, postgres);
+    config.roles = Roles::LIVE;
     config.directus.host = "127.0.0.1".to_owned();
     config.directus.port = directus;
     config
@@ -244,6 +245,30 @@ fn d5_what_the_user_may_not_see_is_told() {
         let url = format!("postgres://nobody@127.0.0.1:{}/postgres", postgres.port());
         let findings = about_database(&client, &url, "", "").await;
         assert!(findings[0].what.contains("28000"), "{findings:?}");
+    });
+}
+
+#[test]
+fn who_stores_positions_needs_the_right_to_insert_and_no_directus() {
+    let postgres = Postgres::start(FAST);
+    wait(async {
+        let client = postgres.connect().await;
+        platform::create(&client).await;
+        let grants = "CREATE ROLE app LOGIN; GRANT SELECT ON ALL TABLES IN SCHEMA public TO app";
+        client.batch_execute(grants).await.unwrap();
+        let url = format!("postgres://app@127.0.0.1:{}/postgres", postgres.port());
+        let mut settings = config("redis://127.0.0.1:1", &url, 1);
+        settings.roles = Roles { live: false, durable: true };
+        let findings = look(&settings).await;
+        let complaints = complaints(&findings);
+        assert!(complaints[0].1.starts_with("Redis "), "{complaints:?}");
+        assert!(complaints[1].1.contains("may not insert into positions (device_id, ts, "));
+        assert_eq!(complaints.len(), 2, "nobody asks Directus: {complaints:?}");
+        client.batch_execute("GRANT INSERT ON positions TO app").await.unwrap();
+        let findings = look(&settings).await;
+        assert_eq!(findings.last().unwrap().what, "pitwall's user may insert into positions.");
+        let about_tables = look(&config("redis://127.0.0.1:1", &url, 1)).await;
+        assert!(!about_tables.iter().any(|finding| finding.what.contains("insert into")));
     });
 }
 
