@@ -52,7 +52,7 @@ pub fn command() -> Command {
         .about(about)
         .subcommand_required(true)
         .arg_required_else_help(true)
-        .subcommand(of_settings("serve", "Serve viewers until told to end."))
+        .subcommand(of_settings("serve", "Do what ROLES says until told to end: serve viewers, store positions."))
         .subcommand(of_settings(
             "config",
             "Print every setting with its value, origin, default and meaning.",
@@ -105,7 +105,7 @@ fn serve(matches: &ArgMatches) -> Result<ExitCode, End> {
         let words = format!("{} {}", warning.name, warning.words);
         log.warn("a setting deserves a look", &[("setting", &warning.name), ("reason", &words)]);
     }
-    if let Some(words) = process::allow_descriptors(&config.live) {
+    if let Some(words) = process::allow_descriptors(&config) {
         log.warn("there may be too few open files", &[("reason", &words)]);
     }
     let shutdown = Shutdown::default();

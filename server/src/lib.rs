@@ -30,6 +30,8 @@ pub mod stream;
 
 pub mod http;
 
+pub mod lease;
+
 pub mod live;
 
 pub mod durable;
@@ -56,16 +58,17 @@ use shutdown::Shutdown;
 /// The sockets that the program listens on.
 #[derive(Debug)]
 pub struct Listeners {
-    /// For viewers.
-    pub live: TcpListener,
+    /// For viewers; none without the role `live`.
+    pub live: Option<TcpListener>,
     /// For operators.
     pub admin: TcpListener,
 }
 
 impl Listeners {
-    /// Opens both, or says which one cannot be had.
+    /// Opens what the roles need, or says which one cannot be had.
     pub fn bind(config: &Config) -> Result<Self, Stop> {
-        let live = listen("LIVE_WS_PORT", (config.live.host, config.live.port).into())?;
+        let live = config.roles.live.then_some((config.live.host, config.live.port).into());
+        let live = live.map(|address| listen("LIVE_WS_PORT", address)).transpose()?;
         let admin = listen("METRICS_PORT", (config.admin.host, config.admin.port).into())?;
         Ok(Self { live, admin })
     }

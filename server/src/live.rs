@@ -4,8 +4,6 @@
 
 pub mod source;
 
-pub mod lease;
-
 pub mod collection;
 
 pub mod roster;

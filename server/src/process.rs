@@ -3,7 +3,7 @@
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::admin::CONNECTIONS_MAX;
-use crate::config::LiveConfig;
+use crate::config::Config;
 use crate::live::shard_loop::LINGERING_MAX;
 
 /// Descriptors that the program needs whoever comes: listeners, Redis, PostgreSQL, calls of Directus,
@@ -19,14 +19,15 @@ pub fn forbid_core_dumps() {
 
 /// Allows as many descriptors as the system lets a process have, and says when those are too few for
 /// so many connections.
-pub fn allow_descriptors(live: &LiveConfig) -> Option<String> {
+pub fn allow_descriptors(config: &Config) -> Option<String> {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     setrlimit(Resource::Nofile, limit).ok();
     let allowed = getrlimit(Resource::Nofile).current?;
-    let parts = needed(live);
+    let parts = needed(config);
     let needed = parts.iter().map(|(count, _)| count).fold(0, |sum, part| part.saturating_add(sum));
-    let parts = parts.map(|(count, what)| format!("{count} {what}")).join(", ");
+    let parts: Vec<String> = parts.iter().map(|(count, what)| format!("{count} {what}")).collect();
+    let parts = parts.join(", ");
     (allowed < needed).then(|| {
         format!(
             "the system allows this process {allowed} open files, and with every limit reached it \
@@ -37,14 +38,17 @@ pub fn allow_descriptors(live: &LiveConfig) -> Option<String> {
 }
 
 /// Every bound on descriptors, and for what they are.
-fn needed(live: &LiveConfig) -> [(u64, &'static str); 5] {
-    [
-        (live.limits.viewers_max as u64, "for viewers"),
-        (live.limits.half_open_max as u64, "for who is not a viewer yet"),
-        (LINGERING_MAX as u64 * u64::from(live.shard_count), "for who was just closed"),
-        (CONNECTIONS_MAX as u64, "for admin pages"),
-        (OWN, "of its own"),
-    ]
+fn needed(config: &Config) -> Vec<(u64, &'static str)> {
+    let live = &config.live;
+    let mut parts = vec![(CONNECTIONS_MAX as u64, "for admin pages"), (OWN, "of its own")];
+    if config.roles.live {
+        parts.extend([
+            (live.limits.viewers_max as u64, "for viewers"),
+            (live.limits.half_open_max as u64, "for who is not a viewer yet"),
+            (LINGERING_MAX as u64 * u64::from(live.shard_count), "for who was just closed"),
+        ]);
+    }
+    parts
 }
 
 #[cfg(test)]
@@ -52,13 +56,13 @@ mod tests {
     use rustix::process::{Resource, getrlimit};
 
     use super::{LINGERING_MAX, allow_descriptors, forbid_core_dumps, needed};
-    use crate::config::{Config, LiveConfig};
+    use crate::config::{Config, Roles};
 
-    fn live(viewers_max: usize) -> LiveConfig {
-        let mut live = Config::new("redis://127.0.0.1:1", "postgres://nobody@127.0.0.1:1/x").live;
-        (live.shard_count, live.limits.half_open_max) = (2, 1);
-        live.limits.viewers_max = viewers_max;
-        live
+    fn with_viewers(viewers_max: usize) -> Config {
+        let mut config = Config::new("redis://127.0.0.1:1", "postgres://nobody@127.0.0.1:1/x");
+        (config.live.shard_count, config.live.limits.half_open_max) = (2, 1);
+        config.live.limits.viewers_max = viewers_max;
+        config
     }
 
     #[test]
@@ -71,14 +75,18 @@ mod tests {
     #[test]
     fn f83_too_few_descriptors_are_told_and_enough_are_not() {
         // What any system allows is enough for nobody, and what none allows is not.
-        let of_nobody: u64 = needed(&live(0)).iter().map(|(count, _)| count).sum();
+        let of_nobody: u64 = needed(&with_viewers(0)).iter().map(|(count, _)| count).sum();
         assert_eq!(of_nobody, 1 + 2 * LINGERING_MAX as u64 + 64 + 256);
         let is_enough = getrlimit(Resource::Nofile).maximum.is_none_or(|most| most >= of_nobody);
-        assert_eq!(allow_descriptors(&live(0)).is_none(), is_enough);
-        let words = allow_descriptors(&live(usize::MAX / 2)).unwrap();
+        assert_eq!(allow_descriptors(&with_viewers(0)).is_none(), is_enough);
+        let words = allow_descriptors(&with_viewers(usize::MAX / 2)).unwrap();
         for part in ["LimitNOFILE", "1 for who is not a viewer yet", "2048 for who was just closed"]
         {
             assert!(words.contains(part), "{words}");
         }
+        let mut config = with_viewers(usize::MAX / 2);
+        config.roles = Roles { live: false, durable: true };
+        let needed: u64 = needed(&config).iter().map(|(count, _)| count).sum();
+        assert_eq!(needed, 64 + 256, "viewers who cannot come need nothing");
     }
 }

@@ -37,7 +37,7 @@ pub fn listen(shutdown: Shutdown, log: Log) -> io::Result<()> {
         runtime.block_on(async move {
             signals.told_to_end(&log).await;
             shutdown.begin();
-            log.info("told to end: viewers are sent elsewhere, then the process exits", &[]);
+            log.info("told to end: what was begun is finished, then the process exits", &[]);
             signals.told_to_end(&log).await;
             log.warn("told to end a second time: the process exits at once", &[]);
             log.flush(LAST_LINE);

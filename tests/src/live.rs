@@ -1,6 +1,6 @@
 //! The whole program in the process of a test: started as `main` starts it, ended when dropped.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::thread::JoinHandle;
 
 use pitwall::Listeners;
@@ -16,7 +16,7 @@ use crate::lines::Lines;
 pub struct Live {
     shutdown: Shutdown,
     thread: Option<JoinHandle<Result<(), Stop>>>,
-    /// Where viewers connect.
+    /// Where viewers connect; port 0 without the role `live`.
     pub address: SocketAddr,
     /// Where operators look.
     pub admin: SocketAddr,
@@ -36,8 +36,9 @@ impl Live {
         config.admin.host = loopback;
         config.admin.port = 0;
         let listeners = Listeners::bind(&config).expect("a free port");
-        let address = listeners.live.local_addr().expect("it is bound");
-        let admin = listeners.admin.local_addr().expect("it is bound");
+        let bound = |listener: &TcpListener| listener.local_addr().expect("it is bound");
+        let address = listeners.live.as_ref().map_or_else(|| (loopback, 0).into(), bound);
+        let admin = bound(&listeners.admin);
         let shutdown = Shutdown::default();
         let (log, lines) = Lines::of(Level::Debug, &config.instance_id);
         let end = shutdown.clone();

@@ -131,15 +131,17 @@ impl Scene {
         self.start_with(Config { instance_id: instance_id.to_owned(), ..self.config() })
     }
 
-    /// Starts one with these settings and waits until it is ready and knows the roster.
+    /// Starts one with these settings and waits until it is ready and, with viewers, knows the roster.
     #[must_use]
     pub fn start_with(&self, config: Config) -> Live {
+        let has_viewers = config.roles.live;
         let live = Live::start(config);
         self.until("the program is ready", || {
             page(live.admin, "/readyz").starts_with("HTTP/1.1 200")
-                && self
-                    .metric(&live, "processor_live_roster_devices")
-                    .is_some_and(|count| count > 0.0)
+                && (!has_viewers
+                    || self
+                        .metric(&live, "processor_live_roster_devices")
+                        .is_some_and(|count| count > 0.0))
         });
         live
     }

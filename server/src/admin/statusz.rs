@@ -48,13 +48,18 @@ fn value(context: &Context, limits: &[LimitUse]) -> Value {
         "instance_id": context.config.instance_id,
         "time": time(crate::clock::wall_ms()),
         "uptime_seconds": context.clock.monotonic_ms() / 1_000,
-        "shards": context.config.live.shard_count,
+        "shards": shard_count(context),
         "ready": status.is_ready(),
         "draining": status.is_draining(),
         "components": components(status),
         "loops": loops,
         "limits": limits,
     })
+}
+
+/// The shards that run.
+fn shard_count(context: &Context) -> u8 {
+    if context.config.roles.live { context.config.live.shard_count } else { 0 }
 }
 
 fn text(context: &Context, limits: &[LimitUse]) -> String {
@@ -69,7 +74,7 @@ fn text(context: &Context, limits: &[LimitUse]) -> String {
         (false, true) => "going away",
         (false, false) => "not ready",
     };
-    let (shards, uptime) = (context.config.live.shard_count, context.clock.monotonic_ms() / 1_000);
+    let (shards, uptime) = (shard_count(context), context.clock.monotonic_ms() / 1_000);
     line(format_args!("pitwall {version}, instance {instance_id}: {ready}"));
     line(format_args!("up for {uptime} s, {shards} shards, {}", time(crate::clock::wall_ms())));
     line(format_args!("\nCOMPONENT    STATE     SINCE"));

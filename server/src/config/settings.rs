@@ -5,6 +5,9 @@
 
 use super::kind::Kind;
 
+/// Longest time over which viewers are closed: it must fit into the end of the process with all else.
+pub const DRAIN_MS_MAX: u64 = 15_000;
+
 /// Settings that belong together.
 #[derive(Debug)]
 pub struct Section {
@@ -174,7 +177,7 @@ const LISTENING: &[Setting] = &[
     Setting {
         name: "LIVE_WS_DRAIN_TIMEOUT_MS",
         default: "5000",
-        kind: Kind::milliseconds(0, 15_000),
+        kind: Kind::milliseconds(0, DRAIN_MS_MAX),
         meaning: "Over how long viewers are closed, in waves, when the process ends.",
     },
 ];

@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::lease;
+use crate::lease;
 use crate::stream::{Control, Failure};
 
 /// How long a consumer must have been silent to be gone.

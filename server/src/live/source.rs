@@ -22,15 +22,15 @@ use std::time::Duration;
 
 use engine::position::Position;
 use engine::roster::Roster;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::collection::{COLLECT_MS, Collector, IDLE_MS_MAX};
-use super::lease::{self, Told};
 use super::mailbox::Address;
 use crate::context::Context;
 use crate::error::Stop;
-use crate::shutdown::{Shutdown, Stage};
+use crate::lease::Known;
+use crate::shutdown::Stage;
 use crate::status::Heartbeat;
 use crate::stream::{Control, Server};
 pub use numbers::Numbers;
@@ -69,6 +69,10 @@ pub const SOURCE_MAIL_MAX: usize = 64;
 /// How often the heart beats when nothing is read.
 const TICK_MS: u64 = 1_000;
 
+/// What is said when the thread ends although nothing ends.
+const ENDED_EARLY: &str = "The thread that reads from Redis has ended early. Start the process again \
+                           and report this.";
+
 /// How long the loop may be silent: a tick, and what a machine under load adds to it.
 const SILENCE_MS_MAX: u64 = 15_000;
 
@@ -87,16 +91,13 @@ pub struct Started {
     pub thread: JoinHandle<()>,
     /// Its numbers.
     pub numbers: Arc<Numbers>,
-    /// Becomes true when no other process of this name seems to live, see [`Told::is_alone`]; gone
-    /// before that when one does.
-    pub is_alone: watch::Receiver<bool>,
 }
 
 /// Starts the source's thread.
 ///
 /// # Errors
 /// When `REDIS_URL` cannot be used or no thread can be had.
-pub fn start(context: &Context, shards: Arc<[Address]>) -> Result<Started, Stop> {
+pub fn start(context: &Context, shards: Arc<[Address]>, lease: &Known) -> Result<Started, Stop> {
     let server = Server::parse(&context.config.redis_url)?;
     let unavailable = |error: std::io::Error| {
         Stop::Unavailable(format!("The thread that reads from Redis cannot be started: {error}."))
@@ -108,11 +109,11 @@ pub fn start(context: &Context, shards: Arc<[Address]>) -> Result<Started, Stop>
         .map_err(unavailable)?;
     let (mail, letters) = mpsc::channel(SOURCE_MAIL_MAX);
     let numbers = Arc::new(Numbers::new());
-    let (alone_told, is_alone) = watch::channel(false);
     let source = Source {
         context: context.clone(),
         server,
         shards,
+        lease: lease.clone(),
         numbers: numbers.clone(),
         health: Arc::new(Health::new(context)),
         heartbeat: context.status.heartbeat("source", SILENCE_MS_MAX),
@@ -120,56 +121,33 @@ pub fn start(context: &Context, shards: Arc<[Address]>) -> Result<Started, Stop>
     let thread = std::thread::Builder::new()
         .name("source".to_owned())
         .spawn(move || {
-            let _alarm = Alarm(source.context.shutdown.clone());
-            runtime.block_on(source.run(letters, alone_told));
+            let _alarm = source.context.shutdown.alarm(ENDED_EARLY);
+            runtime.block_on(source.run(letters));
         })
         .map_err(unavailable)?;
-    Ok(Started { mail, thread, numbers, is_alone })
-}
-
-/// Ends the process when the thread ends before it should, however that came.
-struct Alarm(Shutdown);
-
-impl Drop for Alarm {
-    fn drop(&mut self) {
-        if self.0.stage() == Stage::Running {
-            self.0.fail(Stop::Broken(
-                "The thread that reads from Redis has ended early. Start the process again and \
-                 report this."
-                    .to_owned(),
-            ));
-        }
-    }
+    Ok(Started { mail, thread, numbers })
 }
 
 struct Source {
     context: Context,
     server: Server,
     shards: Arc<[Address]>,
+    lease: Known,
     numbers: Arc<Numbers>,
     health: Arc<Health>,
     heartbeat: Arc<Heartbeat>,
 }
 
 impl Source {
-    async fn run(self, letters: mpsc::Receiver<SourceMail>, is_alone: watch::Sender<bool>) {
-        let (is_held, is_leased) = watch::channel(false);
-        let (give_up, given_up) = oneshot::channel::<()>();
+    async fn run(self, letters: mpsc::Receiver<SourceMail>) {
+        let is_leased = self.lease.is_held.clone();
         let config = &self.context.config;
         let names = Names {
             stream: config.stream.clone(),
             group: format!("{}-{}", config.live.group_prefix, config.instance_id),
             consumer: config.instance_id.clone(),
         };
-        let health = self.health.clone();
-        let trouble = move |words| health.lease(words);
-        let lease = tokio::spawn(lease::keep(
-            self.context.clone(),
-            self.server.clone(),
-            Told { is_held, is_alone },
-            trouble,
-            async { drop(given_up.await) },
-        ));
+        tokio::spawn(tell_of_lease(self.health.clone(), self.lease.trouble.clone()));
         let policy = policy::watch(self.context.clone(), self.server.clone(), self.health.clone());
         let policy = tokio::spawn(policy);
         let collector = tokio::spawn(collect(
@@ -191,7 +169,7 @@ impl Source {
         policy.abort();
         collector.abort();
         self.context.shutdown.reached(Stage::Farewell).await;
-        // The lease goes last: whoever takes the name next has a group of the same name.
+        // Before the lease: whoever takes the name next has a group of the same name.
         if *is_leased.borrow() {
             let within = Duration::from_millis(DESTROY_MS_MAX);
             let destroyed = timeout(within, group::destroy(&self.server, &names)).await;
@@ -200,9 +178,6 @@ impl Source {
                 self.context.log.warn(words, &[("group", &names.group)]);
             }
         }
-        drop(give_up);
-        // It ends by itself, with a deadline of its own; a panic in it has been printed.
-        drop(lease.await);
     }
 
     /// Reads and hands over until the process leaves.
@@ -250,6 +225,16 @@ impl Source {
                 }
                 Err(malformed) => reading.refuse(malformed),
             }
+        }
+    }
+}
+
+/// Passes on why the lease is not held, if it is not.
+async fn tell_of_lease(health: Arc<Health>, mut trouble: watch::Receiver<Option<String>>) {
+    loop {
+        health.lease(trouble.borrow_and_update().clone());
+        if trouble.changed().await.is_err() {
+            return;
         }
     }
 }

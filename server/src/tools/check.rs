@@ -7,6 +7,7 @@ mod columns;
 mod database;
 mod directus;
 mod redis;
+mod writing;
 
 use std::io::{self, Write};
 
@@ -92,14 +93,24 @@ pub(crate) fn write(loaded: Loaded, out: &mut impl Write) -> io::Result<Result<b
     Ok(Ok(failed == 0))
 }
 
-/// Looks at Redis, PostgreSQL and Directus, all at the same time.
+/// Looks at everyone whom the roles need, all at the same time.
 pub async fn look(config: &Config) -> Vec<Finding> {
-    let (redis, database, directus) = tokio::join!(
+    let (roles, postgres_url) = (config.roles, config.postgres_url.expose());
+    let writing = async { if roles.durable { writing::look(postgres_url).await } else { None } };
+    let directus =
+        async { if roles.live { Some(directus::look(&config.directus).await) } else { None } };
+    let (redis, database, writing, directus) = tokio::join!(
         redis::look(config.redis_url.expose(), &config.stream),
+<<<<<<< HEAD
         look_at_database(&config.postgres_url, DOES_WRITE),
         directus::look(&config.directus),
+=======
+        database::look(postgres_url),
+        writing,
+        directus,
+>>>>>>> a
     );
-    [redis, database, vec![directus]].concat()
+    redis.into_iter().chain(database).chain(writing).chain(directus).collect()
 }
 
 /// Looks at PostgreSQL alone, with the eyes of a pitwall that writes rows or of one that only reads.

@@ -30,7 +30,8 @@ pub fn serve(redis_url: &str, postgres_url: &str, directus_port: u16) {
     config.live.access.allow_missing_origin = Some(true);
     let listeners = Listeners::bind(&config).expect("free ports");
     let port = |listener: &std::net::TcpListener| listener.local_addr().expect("bound").port();
-    say(&format!("{} {}", port(&listeners.live), port(&listeners.admin)));
+    let live = listeners.live.as_ref().expect("it serves viewers");
+    say(&format!("{} {}", port(live), port(&listeners.admin)));
     let log = Log::to(Level::Warn, "figures", io::stderr());
     pitwall::run(config, log, listeners, Shutdown::default())
         .expect("it serves until it is killed");

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use pitwall::error::Stop;
+use pitwall::lease::RENEW_MS;
 use pitwall::live::collection::Collector;
-use pitwall::live::lease::RENEW_MS;
 use pitwall::secret::Secret;
 use pitwall::status::State;
 use pitwall::stream::{Control, Server};

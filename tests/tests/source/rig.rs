@@ -9,6 +9,7 @@ use engine::roster::{Registration, Roster};
 use pitwall::config::Config;
 use pitwall::context::Context;
 use pitwall::error::Stop;
+use pitwall::lease;
 use pitwall::live::mailbox::{FeedMail, Mailbox, mailbox};
 use pitwall::live::source::{self, Numbers, SourceMail};
 use pitwall::log::Level;
@@ -51,6 +52,9 @@ pub(crate) struct Rig {
     pub(crate) is_alone: tokio::sync::watch::Receiver<bool>,
     numbers: Arc<Numbers>,
     thread: Option<JoinHandle<()>>,
+    /// Keeps the lease, on a thread of its own.
+    runtime: tokio::runtime::Runtime,
+    lease: Option<lease::Kept>,
 }
 
 /// Settings with short times.
@@ -74,7 +78,13 @@ impl Rig {
         let (sink, log) = Lines::of(Level::Info, &config.instance_id);
         let context = Context::new(config, sink, Shutdown::default());
         let (address, mailbox) = mailbox(ShardIndex(0)).unwrap();
-        let started = source::start(&context, Arc::new([address])).unwrap();
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        let runtime = runtime.worker_threads(1).enable_all().build().unwrap();
+        let lease = {
+            let _entered = runtime.enter();
+            lease::start(&context).unwrap()
+        };
+        let started = source::start(&context, Arc::new([address]), &lease.known).unwrap();
         let roster = Arc::new(roster());
         started.mail.blocking_send(SourceMail::Roster(roster.clone())).unwrap();
         Self {
@@ -85,9 +95,11 @@ impl Rig {
             seen: Vec::new(),
             rosters_seen: 0,
             log,
-            is_alone: started.is_alone,
+            is_alone: lease.known.is_alone.clone(),
             numbers: started.numbers,
             thread: Some(started.thread),
+            runtime,
+            lease: Some(lease),
         }
     }
 
@@ -187,6 +199,9 @@ impl Rig {
         if let Some(thread) = self.thread.take() {
             let ended = thread.join();
             assert!(ended.is_ok() || std::thread::panicking(), "the source has panicked");
+        }
+        if let Some(lease) = self.lease.take() {
+            self.runtime.block_on(lease.give_up());
         }
     }
 }

@@ -1,0 +1,128 @@
+//! Starts all that serves viewers, and closes them when the process ends.
+
+use std::io;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use engine::id::ShardIndex;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::{LOOK, ends};
+use crate::context::Context;
+use crate::error::Stop;
+use crate::lease::Known;
+use crate::live::access::Access;
+use crate::live::admission::Admission;
+use crate::live::mailbox::{ASK_MAIL_MAX, Address, Ask, Order, mailbox};
+use crate::live::shard_loop::{self, Parts, Window, Windows};
+use crate::live::upgrade::{Door, Meter};
+use crate::live::{roster, source, upgrade};
+use crate::metrics::Section;
+use crate::shutdown::{Shutdown, Stage};
+
+/// How long the listener waits to hear that no other process of the same name lives, so that a second
+/// one takes no viewers in before it has found that out.
+const ALONE_MS_MAX: u64 = 20_000;
+
+/// The threads that serve viewers.
+pub(super) struct Plane {
+    addresses: Arc<[Address]>,
+    shards: Vec<JoinHandle<()>>,
+    source: JoinHandle<()>,
+}
+
+impl Plane {
+    /// Starts the threads, and adds to the tasks and sections of the process.
+    pub(super) fn start(
+        context: &Context,
+        listener: TcpListener,
+        lease: &Known,
+        (tasks, sections): (&mut JoinSet<()>, &mut Vec<Arc<dyn Section>>),
+    ) -> Result<Self, Stop> {
+        let (asks_in, asks) = mpsc::channel(ASK_MAIL_MAX);
+        let (addresses, threads, windows) =
+            start_shards(context, &asks_in).map_err(|error| cannot_start(&error))?;
+        let access = Access::new(context);
+        let admission = Admission::new(context.config.live.limits);
+        let source = source::start(context, addresses.clone(), lease)?;
+        let viewers_max = context.config.live.limits.viewers_max;
+        let roster = roster::Keeper::new(context);
+        let meter = Arc::new(Meter::default());
+        sections.push(Arc::new(Windows { windows, viewers_max }));
+        sections.push(roster.clone());
+        sections.push(access.clone());
+        sections.push(admission.clone());
+        sections.push(meter.clone());
+        sections.push(source.numbers);
+        tasks.spawn(roster.run(source.mail));
+        tasks.spawn(access.clone().run(asks, addresses.clone()));
+        let opening = alone(lease.is_alone.clone(), context.shutdown.clone());
+        let shards = addresses.clone();
+        let door = Door { context: context.clone(), access, admission, shards, meter };
+        tasks.spawn(upgrade::run(listener, door, opening));
+        Ok(Self { addresses, shards: threads, source: source.thread })
+    }
+
+    /// Closes all viewers in waves. Gives back the thread of the source, which ends later.
+    pub(super) async fn close_viewers(
+        self,
+        context: &Context,
+        deadline: Instant,
+    ) -> JoinHandle<()> {
+        let over_ms = context.config.live.drain_timeout_ms;
+        for address in self.addresses.iter() {
+            while address.order(Order::Drain(over_ms)).is_err() && Instant::now() < deadline {
+                sleep(LOOK).await;
+            }
+        }
+        for shard in self.shards {
+            if !ends(&shard, deadline).await {
+                context.log.error("a shard did not end in time; its viewers are cut", &[]);
+            }
+        }
+        self.source
+    }
+}
+
+type Shards = (Arc<[Address]>, Vec<JoinHandle<()>>, Vec<Arc<Window>>);
+
+fn start_shards(context: &Context, asks: &mpsc::Sender<Ask>) -> io::Result<Shards> {
+    let indices = (0..context.config.live.shard_count).map(ShardIndex);
+    let ends = indices.map(mailbox).collect::<io::Result<Vec<_>>>()?;
+    let (addresses, mailboxes): (Vec<_>, Vec<_>) = ends.into_iter().unzip();
+    let addresses: Arc<[Address]> = addresses.into();
+    let (mut threads, mut windows) = (Vec::new(), Vec::new());
+    for (address, mailbox) in addresses.iter().zip(mailboxes) {
+        let window = Arc::new(Window::default());
+        windows.push(window.clone());
+        threads.push(shard_loop::start(Parts {
+            context: context.clone(),
+            shard: address.shard,
+            mailbox,
+            addresses: addresses.clone(),
+            asks: asks.clone(),
+            window,
+        })?);
+    }
+    Ok((addresses, threads, windows))
+}
+
+fn cannot_start(error: &io::Error) -> Stop {
+    Stop::Broken(format!(
+        "The threads could not be started: {error}. Raise the limits on processes and open files."
+    ))
+}
+
+/// Waits until no other process of this name seems to live, or until this one leaves.
+async fn alone(mut is_alone: watch::Receiver<bool>, shutdown: Shutdown) {
+    let word = async { is_alone.wait_for(|&is_alone| is_alone).await.is_ok() };
+    // Whatever is the case, viewers are let in after that: they see what is known.
+    if timeout(Duration::from_millis(ALONE_MS_MAX), word).await == Ok(false) {
+        // The lease is another's, or nothing asks for it any more: the process is about to end.
+        shutdown.reached(Stage::Leaving).await;
+    }
+}
