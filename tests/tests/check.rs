@@ -5,14 +5,9 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::process::Command;
 
-<<<<<<< HEAD
-use pitwall::config::Config;
+use pitwall::config::{Config, Roles};
 use pitwall::secret::Secret;
 use pitwall::tools::check::{Finding, Verdict, look, look_at_database};
-=======
-use pitwall::config::{Config, Roles};
-use pitwall::tools::check::{Finding, Verdict, look};
->>>>>>> a
 use tests::platform;
 use tests::postgres::{FAST, Postgres};
 use tests::redis::Redis;
@@ -255,16 +250,11 @@ fn d5_what_the_user_may_not_see_is_told() {
 }
 
 #[test]
-<<<<<<< HEAD
 fn what_only_a_writer_needs_is_told_to_a_writer_alone() {
-=======
-fn who_stores_positions_needs_the_right_to_insert_and_no_directus() {
->>>>>>> a
     let postgres = Postgres::start(FAST);
     wait(async {
         let client = postgres.connect().await;
         platform::create(&client).await;
-<<<<<<< HEAD
         let change = "CREATE ROLE app LOGIN; GRANT SELECT ON ALL TABLES IN SCHEMA public TO app;
             REVOKE SELECT ON positions FROM app;
             GRANT SELECT (device_id, latitude, longitude, altitude, angle, speed, satellites,
@@ -293,23 +283,6 @@ fn who_stores_positions_needs_the_right_to_insert_and_no_directus() {
                 assert!(complaint.0 == *verdict && complaint.1.starts_with(words), "{complaint:?}");
             }
         }
-=======
-        let grants = "CREATE ROLE app LOGIN; GRANT SELECT ON ALL TABLES IN SCHEMA public TO app";
-        client.batch_execute(grants).await.unwrap();
-        let url = format!("postgres://app@127.0.0.1:{}/postgres", postgres.port());
-        let mut settings = config("redis://127.0.0.1:1", &url, 1);
-        settings.roles = Roles { live: false, durable: true };
-        let findings = look(&settings).await;
-        let complaints = complaints(&findings);
-        assert!(complaints[0].1.starts_with("Redis "), "{complaints:?}");
-        assert!(complaints[1].1.contains("may not insert into positions (device_id, ts, "));
-        assert_eq!(complaints.len(), 2, "nobody asks Directus: {complaints:?}");
-        client.batch_execute("GRANT INSERT ON positions TO app").await.unwrap();
-        let findings = look(&settings).await;
-        assert_eq!(findings.last().unwrap().what, "pitwall's user may insert into positions.");
-        let about_tables = look(&config("redis://127.0.0.1:1", &url, 1)).await;
-        assert!(!about_tables.iter().any(|finding| finding.what.contains("insert into")));
->>>>>>> a
     });
 }
 

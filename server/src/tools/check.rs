@@ -7,7 +7,6 @@ mod columns;
 mod database;
 mod directus;
 mod redis;
-mod writing;
 
 use std::io::{self, Write};
 
@@ -15,9 +14,6 @@ use crate::config::Config;
 use crate::config::load::Loaded;
 use crate::error::Stop;
 use crate::secret::Secret;
-
-/// True when a pitwall with these settings writes rows, and so needs what only writing needs.
-const DOES_WRITE: bool = false;
 
 /// How a look at something ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -95,22 +91,15 @@ pub(crate) fn write(loaded: Loaded, out: &mut impl Write) -> io::Result<Result<b
 
 /// Looks at everyone whom the roles need, all at the same time.
 pub async fn look(config: &Config) -> Vec<Finding> {
-    let (roles, postgres_url) = (config.roles, config.postgres_url.expose());
-    let writing = async { if roles.durable { writing::look(postgres_url).await } else { None } };
+    let roles = config.roles;
     let directus =
         async { if roles.live { Some(directus::look(&config.directus).await) } else { None } };
-    let (redis, database, writing, directus) = tokio::join!(
+    let (redis, database, directus) = tokio::join!(
         redis::look(config.redis_url.expose(), &config.stream),
-<<<<<<< HEAD
-        look_at_database(&config.postgres_url, DOES_WRITE),
-        directus::look(&config.directus),
-=======
-        database::look(postgres_url),
-        writing,
+        look_at_database(&config.postgres_url, roles.durable),
         directus,
->>>>>>> a
     );
-    redis.into_iter().chain(database).chain(writing).chain(directus).collect()
+    redis.into_iter().chain(database).chain(directus).collect()
 }
 
 /// Looks at PostgreSQL alone, with the eyes of a pitwall that writes rows or of one that only reads.
