@@ -90,9 +90,8 @@ impl Database {
     ) -> Result<Vec<Row>, DatabaseError> {
         let session = self.session().await?;
         let answer = timeout(Duration::from_millis(QUERY_MS_MAX), session.query(sql, parameters));
-        let result = answer.await.unwrap_or_else(|_elapsed| {
-            Err(DatabaseError::deadline(QUERY_MS_MAX))
-        });
+        let result =
+            answer.await.unwrap_or_else(|_elapsed| Err(DatabaseError::deadline(QUERY_MS_MAX)));
         match &result {
             Ok(_) => self.shared.failures.store(0, Ordering::Relaxed),
             Err(error) if error.ends_session() || session.is_closed() => {

@@ -152,7 +152,12 @@ impl From<tokio_postgres::Error> for DatabaseError {
         if let Some(refusal) = error.as_db_error() {
             let code = refusal.code().clone();
             let words = format!("PostgreSQL says {}: {}", code.code(), refusal.message());
-            return Self { class: classify(code.code()), code: Some(code), words, is_deadline: false };
+            return Self {
+                class: classify(code.code()),
+                code: Some(code),
+                words,
+                is_deadline: false,
+            };
         }
         let mut words = error.to_string();
         // What is neither the server's word nor the network's is a setting or a type that differs.

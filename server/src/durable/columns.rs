@@ -119,11 +119,7 @@ fn put_small(number: u8, out: &mut BytesMut) {
 }
 
 impl ToSql for Column<'_> {
-    fn to_sql(
-        &self,
-        _: &Type,
-        out: &mut BytesMut,
-    ) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
+    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
         // One dimension, no nulls, the type of the elements, how many, and that counting starts at 1.
         out.extend_from_slice(&1_i32.to_be_bytes());
         out.extend_from_slice(&0_i32.to_be_bytes());
@@ -148,11 +144,7 @@ impl ToSql for Column<'_> {
 }
 
 impl ToSql for Moment {
-    fn to_sql(
-        &self,
-        _: &Type,
-        out: &mut BytesMut,
-    ) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
+    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
         put_moment(self.0, out);
         Ok(IsNull::No)
     }

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::clock::Clock;
 use crate::context::Context;
 use crate::database::Class;
-use crate::stream::Failure;
 use crate::status::{Component, Reminder, State};
+use crate::stream::Failure;
 
 /// How long a failure that passes by itself must last to be told.
 const LASTING_MS: u64 = 1_000;

@@ -138,8 +138,7 @@ impl Intake {
             self.health.reading_holds(&words, DECODE_REMEDY);
             self.pause().await;
         }
-        let letter =
-            DeadLetter { entry, reason, code: DECODE, fields, are_fields_lost: false };
+        let letter = DeadLetter { entry, reason, code: DECODE, fields, are_fields_lost: false };
         loop {
             let trouble = match self.letters.write(&letter).await {
                 Ok(Written::Added(_)) => {

@@ -240,7 +240,12 @@ impl Lane {
         }
         match error.class {
             Class::Poison => {
-                if !work.halve(&done.batch) {
+                // A table that has changed refuses rows as if they were at fault.
+                if let Err(error) = self.ready(Duration::ZERO).await {
+                    self.parts.numbers.retries(error.class).increment();
+                    self.hold(&error);
+                    sleep(HOLD).await;
+                } else if !work.halve(&done.batch) {
                     self.refuse(&error, work, done).await;
                 }
             }

@@ -286,7 +286,8 @@ impl Reader {
         if failure.class == Class::Clustered {
             return Err(clustered(&failure.words));
         }
-        if failure.malformed.is_some_and(Malformed::is_too_long) && self.set_aside_too_long().await {
+        if failure.malformed.is_some_and(Malformed::is_too_long) && self.set_aside_too_long().await
+        {
             return Ok(());
         }
         // A reply may still be on its way.
@@ -371,7 +372,8 @@ impl Reader {
         self.weigh();
         let (rows, acks) = (self.intake.lanes.rows(), self.intake.lanes.acks.len());
         if rows + acks > 0 {
-            let words = "entries are left pending in Redis; whoever reads the group next writes them";
+            let words =
+                "entries are left pending in Redis; whoever reads the group next writes them";
             let (rows, acks) = (rows.to_string(), acks.to_string());
             let fields = [("unwritten", &*rows), ("written_unacknowledged", &*acks)];
             self.context.log.warn(words, &fields);

@@ -78,7 +78,8 @@ impl Rig {
     pub(crate) fn until_stored(&self, rows: i64) {
         self.scene.until("all rows are stored", || self.stored() == rows);
         self.until_acknowledged();
-        let different = "SELECT count(*) FROM (SELECT DISTINCT device_id, ts FROM positions) AS them";
+        let different =
+            "SELECT count(*) FROM (SELECT DISTINCT device_id, ts FROM positions) AS them";
         assert_eq!(self.number(different), rows, "each is stored once");
     }
 

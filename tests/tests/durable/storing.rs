@@ -79,7 +79,8 @@ fn f70_late_fixes_are_stored_in_whatever_order_they_come() {
     let mut rig = Rig::new();
     let _live = rig.start();
     let now_ms = rig.scene.now_ms();
-    let times = (0..500).map(|at| now_ms - at * 1_000).chain((500..1_000).map(|at| now_ms - at * 997));
+    let times =
+        (0..500).map(|at| now_ms - at * 1_000).chain((500..1_000).map(|at| now_ms - at * 997));
     let fixes: Vec<Fix> = times.map(|ts_ms| Fix::new(DEVICE, ts_ms)).collect();
     for part in fixes.chunks(100) {
         rig.scene.publish_all(part);
@@ -114,7 +115,8 @@ fn at_a_high_rate_batches_reach_their_size() {
         rig.publish(1_000, 1);
     }
     let live = rig.start_with(config);
-    rig.scene.until("all is read", || rig.metric(&live, "processor_consumer_records_total") == 20_000);
+    rig.scene
+        .until("all is read", || rig.metric(&live, "processor_consumer_records_total") == 20_000);
     rig.until_acknowledged();
     let full = "processor_writer_batches_total{rows=\"1000\"}";
     assert!(rig.metric(&live, full) >= 30, "{}", rig.scene.page(&live, "/metrics"));
@@ -123,7 +125,8 @@ fn at_a_high_rate_batches_reach_their_size() {
 #[test]
 fn two_instances_share_the_work_and_nothing_is_stored_twice() {
     let mut rig = Rig::new();
-    let named = |name: &str| pitwall::config::Config { instance_id: name.to_owned(), ..rig.config() };
+    let named =
+        |name: &str| pitwall::config::Config { instance_id: name.to_owned(), ..rig.config() };
     let (one, other) = (rig.start_with(named("one")), rig.start_with(named("other")));
     for _ in 0..50 {
         rig.publish(200, 1);
