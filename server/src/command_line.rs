@@ -29,6 +29,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(("config", matches)) => config(matches),
         Some(("check", matches)) => check(matches),
         Some(("health", matches)) => health(matches),
+        Some(("schema", matches)) => schema(matches),
         _ => tool(&matches),
     };
     match done {
@@ -64,7 +65,8 @@ pub fn command() -> Command {
         .subcommand(of_settings(
             "health",
             "Ask a running pitwall on this machine whether it is well; for container health checks.",
-        ));
+        ))
+        .subcommand(tools::schema::command());
     tools::Command::augment_subcommands(program)
 }
 
@@ -135,6 +137,17 @@ fn health(matches: &ArgMatches) -> Result<ExitCode, End> {
     let config = load(matches).into_config()?;
     let is_well = tools::health::write(&config.admin, &mut io::stdout().lock())?;
     Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn schema(matches: &ArgMatches) -> Result<ExitCode, End> {
+    let out = &mut io::stdout().lock();
+    if let Some(("apply", matches)) = matches.subcommand() {
+        let url = load(matches).into_postgres_url()?;
+        let is_well = tools::schema::apply(&url, out)?;
+        return Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+    }
+    tools::schema::print(out)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn tool(matches: &ArgMatches) -> Result<ExitCode, End> {

@@ -1,7 +1,7 @@
 //! The commands that answer a question and end.
 //!
-//! They read what they are given and write what they find; they change nothing. Only `check` and
-//! `health` connect to anybody.
+//! They read what they are given and write what they find. Only `check`, `health` and `schema apply`
+//! connect to anybody, and only the last one changes anything.
 
 mod ask;
 mod budget;
@@ -10,6 +10,8 @@ pub(crate) mod config;
 mod explain;
 pub mod health;
 mod limits;
+pub(crate) mod schema;
+mod session;
 
 use std::io::{self, BufRead, Write};
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -11,6 +11,7 @@ const DOCKERFILE: &str = include_str!("../../deploy/Dockerfile");
 const COMPOSE: &str = include_str!("../../deploy/compose.yaml");
 const UNIT: &str = include_str!("../../deploy/pitwall.service");
 const GUIDE: &str = include_str!("../../deploy/README.md");
+const CONTEXT: &str = include_str!("../../.dockerignore");
 const MANIFEST: &str = include_str!("../../Cargo.toml");
 
 /// The longest orderly end of the process.
@@ -95,6 +96,7 @@ fn t38_the_image_holds_the_program_alone_and_nobody_is_root() {
     let version = MANIFEST.lines().find_map(|line| line.strip_prefix("rust-version = "));
     let version = version.expect("the workspace names its compiler").trim_matches('"');
     assert!(DOCKERFILE.contains(&format!("FROM rust:{version}-slim-bookworm AS build")));
+    has_all(CONTEXT, &["!server", "!deploy/schema.sql"]);
     let user = DOCKERFILE.find("USER ").expect("there is a user");
     assert!(DOCKERFILE[..user].contains("AS build"), "the user is that of the last stage");
 }

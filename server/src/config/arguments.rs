@@ -14,17 +14,29 @@ const FILE_FLAG: &str = "config";
 /// Adds a flag for every setting, and one for a file that holds settings.
 #[must_use]
 pub fn with_settings(command: Command) -> Command {
+    with_settings_that(command, "LIVE_WS_PORT", |_| true)
+}
+
+/// Adds the flags of one setting alone, and the one for a file that holds settings.
+#[must_use]
+pub fn with_setting(command: Command, name: &str) -> Command {
+    with_settings_that(command, name, |it| it == name)
+}
+
+/// The flags of the settings that fit; the help shows `example` as a flag and as a variable.
+fn with_settings_that(command: Command, example: &str, fits: impl Fn(&str) -> bool) -> Command {
     let file = Arg::new(FILE_FLAG)
         .long(FILE_FLAG)
         .value_name("FILE")
         .value_parser(value_parser!(PathBuf))
         .help(format!("A file with lines NAME=VALUE; {FILE_VARIABLE} names one, too"));
-    let mut command = command.arg(file).after_help(
-        "Every flag is a variable of the environment as well: --live-ws-port is LIVE_WS_PORT. A \
-         flag goes before the environment, that before the file, that before the default.",
-    );
+    let mut command = command.arg(file).after_help(format!(
+        "Every flag is a variable of the environment as well: --{} is {example}. A flag goes before \
+         the environment, that before the file, that before the default.",
+        settings::flag(example)
+    ));
     for section in SECTIONS {
-        for setting in section.settings {
+        for setting in section.settings.iter().filter(|it| fits(it.name)) {
             let default = match setting.default {
                 "" => String::new(),
                 default => format!(" [default: {default}]"),
@@ -46,7 +58,8 @@ pub fn sources(matches: &ArgMatches) -> Sources {
     let files = settings::all().filter_map(settings::Setting::file_variable);
     let names = settings::all().map(|setting| setting.name.to_owned()).chain(files);
     let flags = names.filter_map(|name| {
-        let text = matches.get_one::<OsString>(&name)?.clone();
+        // Not every command has every flag.
+        let text = matches.try_get_one::<OsString>(&name).ok().flatten()?.clone();
         Some((name, text))
     });
     Sources {

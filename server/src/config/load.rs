@@ -50,22 +50,38 @@ impl Loaded {
         }
     }
 
+    /// `POSTGRES_URL`, for who needs no other setting; mistakes of the others do not matter then.
+    pub fn into_postgres_url(self) -> Result<Secret, Stop> {
+        let concerns = |mistake: &&Remark| {
+            let name = mistake.name.strip_suffix("_FILE").unwrap_or(&mistake.name);
+            // What is no setting is the file that holds them.
+            name == "POSTGRES_URL" || settings::named(name).is_none()
+        };
+        match stop(self.mistakes().iter().filter(concerns)) {
+            Some(stop) => Err(stop),
+            None => Ok(self.config.postgres_url),
+        }
+    }
+
     /// The one message that names every mistake, when there is one.
     #[must_use]
     pub fn stop(&self) -> Option<Stop> {
-        if self.mistakes().is_empty() {
-            return None;
-        }
-        let mut text = "pitwall does not start with these settings:\n".to_owned();
-        for mistake in self.mistakes() {
-            text += &format!("  {} {}\n", mistake.name, mistake.words);
-            if let Some(setting) = settings::named(&mistake.name) {
-                text += &format!("      What it is: {}\n", setting.meaning);
-            }
-        }
-        text += "Put them right and start again; `pitwall config` shows every setting.";
-        Some(Stop::Config(text))
+        stop(self.mistakes().iter())
     }
+}
+
+fn stop<'a>(mistakes: impl Iterator<Item = &'a Remark>) -> Option<Stop> {
+    let mut mistakes = mistakes.peekable();
+    mistakes.peek()?;
+    let mut text = "pitwall does not start with these settings:\n".to_owned();
+    for mistake in mistakes {
+        text += &format!("  {} {}\n", mistake.name, mistake.words);
+        if let Some(setting) = settings::named(&mistake.name) {
+            text += &format!("      What it is: {}\n", setting.meaning);
+        }
+    }
+    text += "Put them right and start again; `pitwall config` shows every setting.";
+    Some(Stop::Config(text))
 }
 
 impl Config {

@@ -41,6 +41,8 @@ pub struct Catalog {
     /// Columns, types, defaults and indexes in sixteen digits: the same shape has the same ones,
     /// whatever the order of the columns and the names of the indexes. Empty without a table.
     pub fingerprint: String,
+    /// True when there is no `positions` that the search path reaches, and one that it does not.
+    pub is_elsewhere: bool,
 }
 
 /// Something that is not as it must be.
@@ -98,7 +100,9 @@ impl TableKind {
 pub async fn look(client: &Client) -> Result<Catalog, Error> {
     let facts = Facts::ask(client).await?;
     let (faults, warnings) = judge::judge(&facts);
-    Ok(Catalog { faults, warnings, kind: facts.kind, fingerprint: facts.fingerprint() })
+    let kind = facts.kind;
+    let is_elsewhere = kind == TableKind::Missing && facts.schemas.is_some();
+    Ok(Catalog { faults, warnings, kind, fingerprint: facts.fingerprint(), is_elsewhere })
 }
 
 /// The columns that every row carries.

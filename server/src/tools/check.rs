@@ -10,6 +10,8 @@ mod redis;
 
 use std::io::{self, Write};
 
+pub(super) use database::told;
+
 use crate::config::Config;
 use crate::config::load::Loaded;
 use crate::error::Stop;
@@ -48,7 +50,7 @@ pub struct Finding {
 }
 
 impl Finding {
-    fn fine(what: impl Into<String>) -> Self {
+    pub(super) fn fine(what: impl Into<String>) -> Self {
         Self { verdict: Verdict::Fine, what: what.into(), remedy: String::new() }
     }
 
@@ -56,8 +58,12 @@ impl Finding {
         Self { verdict: Verdict::Warning, what: what.into(), remedy: remedy.into() }
     }
 
-    fn failed(what: impl Into<String>, remedy: impl Into<String>) -> Self {
+    pub(super) fn failed(what: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { verdict: Verdict::Failed, what: what.into(), remedy: remedy.into() }
+    }
+
+    pub(super) fn is_failed(&self) -> bool {
+        self.verdict == Verdict::Failed
     }
 }
 
@@ -75,18 +81,24 @@ pub(crate) fn write(loaded: Loaded, out: &mut impl Write) -> io::Result<Result<b
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     findings.extend(runtime.block_on(look(&config)));
-    for finding in &findings {
+    print_findings(&findings, out)?;
+    let count = |verdict| findings.iter().filter(|finding| finding.verdict == verdict).count();
+    let (failed, warnings) = (count(Verdict::Failed), count(Verdict::Warning));
+    writeln!(out, "\n{} checks, {failed} failed, {warnings} warnings", findings.len())?;
+    out.flush()?;
+    Ok(Ok(failed == 0))
+}
+
+/// A line each, with the remedy at its end.
+pub(super) fn print_findings(findings: &[Finding], out: &mut impl Write) -> io::Result<()> {
+    for finding in findings {
         let remedy = match finding.remedy.as_str() {
             "" => String::new(),
             remedy => format!(" Fix: {remedy}"),
         };
         writeln!(out, "{:<8} {}{remedy}", finding.verdict.word(), finding.what)?;
     }
-    let count = |verdict| findings.iter().filter(|finding| finding.verdict == verdict).count();
-    let (failed, warnings) = (count(Verdict::Failed), count(Verdict::Warning));
-    writeln!(out, "\n{} checks, {failed} failed, {warnings} warnings", findings.len())?;
-    out.flush()?;
-    Ok(Ok(failed == 0))
+    Ok(())
 }
 
 /// Looks at everyone whom the roles need, all at the same time.

@@ -1,13 +1,12 @@
 //! Whether PostgreSQL answers, and its tables, types and indexes are those of the platform.
 
-use std::error::Error as _;
-
-use tokio_postgres::{Client, NoTls, Row};
+use tokio_postgres::{Client, Row};
 
 use super::Finding;
 use super::columns::{TABLES, Table};
-use crate::database::catalog::{self, Fault, TableKind};
+use crate::database::catalog::{self, Catalog, Fault, TableKind};
 use crate::tools::ask::within;
+use crate::tools::session::{connect, plain};
 
 /// Each column of a table, with its type, and whether we may read it.
 const COLUMNS: &str = "
@@ -48,16 +47,6 @@ pub(super) async fn look(url: &str, does_write: bool) -> Vec<Finding> {
     findings
 }
 
-async fn connect(url: &str) -> Result<Client, String> {
-    let connected = tokio_postgres::connect(url, NoTls).await;
-    let (client, connection) = connected.map_err(|error| plain(&error))?;
-    tokio::spawn(async move {
-        // Whoever asks next is told the same.
-        drop(connection.await);
-    });
-    Ok(client)
-}
-
 async fn server(client: &Client) -> Result<Finding, String> {
     let statement = "SELECT current_setting('server_version')";
     let row = client.query_one(statement, &[]).await.map_err(|error| plain(&error))?;
@@ -68,6 +57,22 @@ async fn server(client: &Client) -> Result<Finding, String> {
 /// All that is to be said of `positions`. Who only reads is spared what matters to a writer.
 async fn positions(client: &Client, does_write: bool) -> Result<Vec<Finding>, String> {
     let catalog = catalog::look(client).await.map_err(|error| plain(&error))?;
+    let mut findings = told(&catalog, does_write);
+    if catalog.kind == TableKind::Missing {
+        return Ok(findings);
+    }
+    // Of a writer's own columns and rights the catalog has told.
+    let is_told = |name: &str| does_write && ["device_id", "ts"].contains(&name);
+    let names = catalog::COLUMNS.iter().map(|column| column.0).filter(|name| !is_told(name));
+    findings.extend(unreadable_columns("positions", names, &columns(client, "positions").await?));
+    if !does_write && let Some(standing) = standing(client, "positions").await? {
+        findings.extend(surprises("positions", &standing));
+    }
+    Ok(findings)
+}
+
+/// What the catalog says of `positions`, to a writer or to who only reads.
+pub(in crate::tools) fn told(catalog: &Catalog, does_write: bool) -> Vec<Finding> {
     let concerns = |fault: &&Fault| does_write || !fault.is_of_writing;
     let faults = catalog.faults.iter().filter(concerns);
     let warnings = catalog.warnings.iter().filter(concerns);
@@ -86,17 +91,7 @@ async fn positions(client: &Client, does_write: bool) -> Result<Vec<Finding>, St
         }
     }
     findings.extend(warnings.map(|fault| Finding::warning(&fault.what, &fault.remedy)));
-    if catalog.kind == TableKind::Missing {
-        return Ok(findings);
-    }
-    // Of a writer's own columns and rights the catalog has told.
-    let is_told = |name: &str| does_write && ["device_id", "ts"].contains(&name);
-    let names = catalog::COLUMNS.iter().map(|column| column.0).filter(|name| !is_told(name));
-    findings.extend(unreadable_columns("positions", names, &columns(client, "positions").await?));
-    if !does_write && let Some(standing) = standing(client, "positions").await? {
-        findings.extend(surprises("positions", &standing));
-    }
-    Ok(findings)
+    findings
 }
 
 /// All that is to be said of one table.
@@ -201,18 +196,4 @@ fn found(what: &str, finding: Result<Finding, String>) -> Finding {
             "Look at the log of PostgreSQL.",
         )
     })
-}
-
-/// What the client says, with its causes.
-fn plain(error: &tokio_postgres::Error) -> String {
-    if let Some(error) = error.as_db_error() {
-        return format!("{} ({})", error.message(), error.code().code());
-    }
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text += &format!(": {error}");
-        cause = error.source();
-    }
-    text
 }
