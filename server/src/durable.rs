@@ -8,11 +8,12 @@ mod acks;
 mod claims;
 mod columns;
 pub mod dead_letter;
-mod group;
+pub mod group;
 mod health;
 mod intake;
 mod lane;
 mod lanes;
+pub mod loss;
 mod numbers;
 mod rebuilt;
 mod session;
@@ -28,12 +29,14 @@ use std::time::Duration;
 use engine::decode::Decoder;
 use tokio::runtime::Builder;
 use tokio::sync::{mpsc, watch};
+use tokio::time::sleep;
 
 use self::dead_letter::DeadLetters;
 use self::health::Health;
 use self::intake::Intake;
 use self::lane::Lane;
 use self::lanes::Lanes;
+use self::loss::Loss;
 use self::numbers::Numbers;
 use self::source::{Names, Reader};
 use self::storm::Storm;
@@ -42,7 +45,7 @@ use crate::database;
 use crate::error::Stop;
 use crate::metrics::Section;
 use crate::shutdown::Stage;
-use crate::stream::Server;
+use crate::stream::{Failure, Server};
 
 /// How long the end may take: what is in flight is committed and acknowledged.
 pub const END_MS_MAX: u64 = 10_000;
@@ -96,18 +99,24 @@ pub fn start(context: &Context, is_alone: watch::Receiver<bool>) -> Result<Start
     let health = Arc::new(Health::new(context));
     let in_flight_max = lanes::in_flight_max(write.lane_count, write.batch_rows_max);
     let numbers = Arc::new(Numbers::new(health.clone(), in_flight_max));
-    let sections: Vec<Arc<dyn Section>> = vec![numbers.clone()];
+    let loss = Loss::new(&server, &context.config.stream, &write.group).map_err(unusable)?;
+    let sections: Vec<Arc<dyn Section>> = vec![numbers.clone(), loss.numbers()];
     let plane = Plane { context: context.clone(), server, health, numbers };
     let thread = std::thread::Builder::new()
         .name("durable".to_owned())
         .spawn(move || {
             let _alarm = plane.context.shutdown.alarm(ENDED_EARLY);
-            if let Err(stop) = runtime.block_on(plane.run(is_alone)) {
+            if let Err(stop) = runtime.block_on(plane.run(is_alone, loss)) {
                 plane.context.shutdown.fail(stop);
             }
         })
         .map_err(unavailable)?;
     Ok(Started { thread, sections })
+}
+
+/// The address cannot be used, which the settings should have said.
+fn unusable(failure: Failure) -> Stop {
+    Stop::Config(format!("REDIS_URL: {}", failure.words))
 }
 
 struct Plane {
@@ -118,7 +127,8 @@ struct Plane {
 }
 
 impl Plane {
-    async fn run(&self, mut is_alone: watch::Receiver<bool>) -> Result<(), Stop> {
+    async fn run(&self, mut is_alone: watch::Receiver<bool>, loss: Loss) -> Result<(), Stop> {
+        tokio::spawn(measure(loss, self.context.clone(), self.health.clone()));
         let config = &self.context.config;
         let names = Names {
             stream: config.stream.clone(),
@@ -186,7 +196,20 @@ impl Plane {
             group: config.write.group.clone(),
             instance_id: config.instance_id.clone(),
         };
-        DeadLetters::new(&self.server, names, config.write.dead_letters_max)
-            .map_err(|failure| Stop::Config(format!("REDIS_URL: {}", failure.words)))
+        DeadLetters::new(&self.server, names, config.write.dead_letters_max).map_err(unusable)
+    }
+}
+
+/// Looks again and again how much waits, and whether it is in danger, until the process ends.
+async fn measure(mut loss: Loss, context: Context, health: Arc<Health>) {
+    loop {
+        match loss.sample(context.clock.monotonic_ms()).await {
+            Ok(reading) => health.danger_is(loss::danger(&reading)),
+            // Whoever reads tells that Redis cannot be reached.
+            Err(failure) => {
+                context.log.debug("what waits is not known", &[("reason", &failure.words)]);
+            }
+        }
+        sleep(Duration::from_millis(loss.pause_ms())).await;
     }
 }

@@ -1,31 +1,51 @@
-//! The group of the durable plane: made where nothing that can still be read is left out.
+//! Creates the group of the writer, so that nothing that is in the stream is passed over and what was
+//! trimmed before does not count as lost.
 
 use crate::stream::{Class, Control, Failure};
 
-/// Makes the group at the stream's beginning, never at its end: what was added before it existed is
-/// read, too. What had been trimmed away by then is not counted as unread: nobody could have read it.
-const CREATE: &str = "\
-local trimmed = 0
-if redis.call('EXISTS', KEYS[1]) == 1 then
-  local info = redis.call('XINFO', 'STREAM', KEYS[1])
-  local of = {}
-  for at = 1, #info, 2 do of[info[at]] = info[at + 1] end
-  trimmed = (of['entries-added'] or of['length']) - of['length']
-end
-return redis.call('XGROUP', 'CREATE', KEYS[1], ARGV[1], '0', 'MKSTREAM', 'ENTRIESREAD', trimmed)";
+use super::loss::LIFE;
+use super::loss::mark::Mark;
 
-/// Makes the group if there is none.
+/// Creates the group at the first entry of the stream, and the stream if there is none. That what is
+/// gone counts as read, and that nothing was lost yet, is remembered with it.
+///
+/// The group is refused before anything is changed, if it is; whether the mark may be written
+/// decides nothing.
+const CREATE: &str = "\
+local added, length = 0, 0
+if redis.call('EXISTS', KEYS[1]) == 1 then
+  local stream = redis.pcall('XINFO', 'STREAM', KEYS[1])
+  if stream.err then return stream end
+  added = nil
+  for at = 1, #stream, 2 do
+    if stream[at] == 'entries-added' then added = stream[at + 1] end
+    if stream[at] == 'length' then length = stream[at + 1] end
+  end
+end
+local created
+if added then
+  local gone = string.format('%.0f', added - length)
+  created = redis.pcall('XGROUP', 'CREATE', KEYS[1], ARGV[1], '0', 'MKSTREAM', 'ENTRIESREAD', gone)
+  if not created.err then
+    local mark = string.format('run:%s %.0f %s 0-0 0 0 0', run, added, gone)
+    redis.pcall('SET', KEYS[2], mark)
+  end
+end
+if not added or (created.err and string.find(created.err, '^%-?ERR ')) then
+  created = redis.pcall('XGROUP', 'CREATE', KEYS[1], ARGV[1], '0', 'MKSTREAM')
+  if not created.err then redis.pcall('DEL', KEYS[2]) end
+end
+return created";
+
+/// Makes sure that the group exists; true when it did not. A new one begins at 0, never at `$`.
 ///
 /// # Errors
-/// When Redis cannot be reached, or refuses.
-pub(super) async fn create(
-    control: &mut Control,
-    stream: &str,
-    group: &str,
-) -> Result<(), Failure> {
-    let made: Result<redis::Value, Failure> = control.script(CREATE, &[stream], &[group]).await;
-    match made {
-        Err(failure) if failure.class == Class::GroupExists => Ok(()),
-        result => result.map(drop),
+/// When Redis cannot be reached, refuses, or does not answer in time.
+pub async fn create(control: &mut Control, stream: &str, group: &str) -> Result<bool, Failure> {
+    let (text, key) = (format!("{LIFE}{CREATE}"), Mark::key(stream, group));
+    let created = control.script::<redis::Value>(&text, &[stream, &key], &[group]).await;
+    match created {
+        Err(failure) if failure.class == Class::GroupExists => Ok(false),
+        result => result.map(|_| true),
     }
 }

@@ -4,6 +4,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::loss::Danger;
 use crate::clock::Clock;
 use crate::context::Context;
 use crate::database::Class;
@@ -85,6 +86,7 @@ struct Found {
     lanes: Vec<LaneState>,
     /// A lane has written, or looked at the table.
     has_worked: bool,
+    danger: Option<Danger>,
     writer_reminder: Reminder,
     reader_reminder: Reminder,
 }
@@ -95,6 +97,7 @@ impl Health {
         let found = Found {
             lanes: vec![LaneState::Idle; context.config.write.lane_count],
             has_worked: false,
+            danger: None,
             writer_reminder: Reminder::default(),
             reader_reminder: Reminder::default(),
         };
@@ -147,7 +150,18 @@ impl Health {
 
     /// Entries are being read.
     pub(super) fn reads(&self) {
-        self.reader.is_working("The stream is being read for the database.");
+        let found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        match &found.danger {
+            Some(Danger { reason, effect, remedy }) => {
+                self.reader.set(State::Impaired, reason, effect, remedy);
+            }
+            None => self.reader.is_working("The stream is being read for the database."),
+        }
+    }
+
+    /// What threatens entries that are still to be stored, if anything does.
+    pub(super) fn danger_is(&self, danger: Option<Danger>) {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).danger = danger;
     }
 
     /// None can be read; whether only a person can help.
@@ -159,11 +173,6 @@ impl Health {
     /// Nothing more is read: too many records cannot be set aside.
     pub(super) fn reading_holds(&self, reason: &str, remedy: &str) {
         self.reader.set(State::Failed, reason, HELD, remedy);
-    }
-
-    /// Entries are read, but something threatens them.
-    pub(super) fn reads_in_danger(&self, reason: &str, effect: &str, remedy: &str) {
-        self.reader.set(State::Impaired, reason, effect, remedy);
     }
 
     /// Once a second: tells what has lasted, and reminds the log.

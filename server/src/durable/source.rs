@@ -316,7 +316,7 @@ impl Reader {
             group::create(&mut control, &self.names.stream, &self.names.group).await
         };
         match meanwhile(&mut self.intake, made).await {
-            Ok(()) => {}
+            Ok(_) => {}
             Err(failure) if failure.class == Class::Clustered => {
                 return Err(clustered(&failure.words));
             }
