@@ -82,7 +82,7 @@ impl Publisher {
     /// Adds fixes in one pipeline and returns the ids of their entries.
     ///
     /// # Panics
-    /// See [`Publisher::connect`].
+    /// See [`Publisher::connect`]; and when Redis refuses one, for nobody would ever see it.
     pub fn publish_all(&mut self, fixes: &[Fix]) -> Vec<String> {
         let mut bytes = Vec::new();
         for fix in fixes {
@@ -108,7 +108,7 @@ impl Publisher {
             );
         }
         self.stream.get_mut().write_all(&bytes).expect("redis reads");
-        fixes.iter().map(|_| self.reply()).collect()
+        fixes.iter().map(|_| self.added()).collect()
     }
 
     /// Sends any command and returns its reply as text: elements of arrays on lines of their own,
@@ -121,6 +121,12 @@ impl Publisher {
         pack(&mut bytes, words);
         self.stream.get_mut().write_all(&bytes).expect("redis reads");
         self.reply()
+    }
+
+    fn added(&mut self) -> String {
+        let id = self.reply();
+        assert!(!id.starts_with('-'), "a fix was refused: {id}");
+        id
     }
 
     fn reply(&mut self) -> String {

@@ -11,6 +11,9 @@ use pitwall::shutdown::Shutdown;
 
 use crate::lines::Lines;
 
+/// Lines of its log that a failed test shows: the minutes before, in a quiet program.
+const LINES_TOLD_MAX: usize = 100;
+
 /// A running program.
 #[derive(Debug)]
 pub struct Live {
@@ -78,7 +81,14 @@ impl Live {
 }
 
 impl Drop for Live {
+    #[expect(clippy::print_stderr, reason = "what the program said is where a failed test is read")]
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            let text = self.log();
+            let lines: Vec<&str> = text.lines().collect();
+            let last = &lines[lines.len().saturating_sub(LINES_TOLD_MAX)..];
+            eprintln!("The last lines of {}:\n{}", self.address, last.join("\n"));
+        }
         self.shutdown.begin();
         if let Some(thread) = self.thread.take() {
             // A test that fails has said why already.

@@ -123,17 +123,18 @@ fn launch(
         .current_dir(directory.path())
         .args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--save", ""])
         .args(arguments);
-    let is_ready = |process| is_server(port, process).unwrap_or(false);
+    let is_ready = |process| is_ready(port, process).unwrap_or(false);
     Program::start("redis-server", &mut command, &log, "TERM", is_ready)
 }
 
-/// True when the server on this port answers and is this process.
-fn is_server(port: u16, process: u32) -> io::Result<bool> {
+/// True when the server on this port is this process and serves: one that still loads what it has on
+/// disk answers, too, but refuses every write.
+fn is_ready(port: u16, process: u32) -> io::Result<bool> {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
     stream.set_read_timeout(Some(Duration::from_secs(1)))?;
-    stream.write_all(b"INFO server\r\nQUIT\r\n")?;
+    stream.write_all(b"INFO server\r\nINFO persistence\r\nQUIT\r\n")?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
-    let line = format!("process_id:{process}");
-    Ok(answer.lines().any(|answered| answered == line))
+    let own = format!("process_id:{process}");
+    Ok([&*own, "loading:0"].iter().all(|line| answer.lines().any(|answered| answered == *line)))
 }

@@ -48,6 +48,18 @@ fn append_only_redis_has_a_write_on_disk_when_it_answers() {
     assert!(!contains(redis.directory().path(), b"on-disk"));
 }
 
+#[test]
+fn redis_that_still_loads_what_it_has_on_disk_is_not_taken_for_ready() {
+    const KEPT: [&str; 4] = ["--appendonly", "yes", "--appendfsync", "no"];
+    // Redis looks at its clients after every 1,024 keys; half a millisecond each, that is a while.
+    const SLOWLY: [&str; 2] = ["--key-load-delay", "500"];
+    let mut redis = Redis::try_start(&KEPT).unwrap();
+    let writes: Vec<String> = (0..3_000).map(|key| format!("SET {key} kept")).collect();
+    ask_redis(redis.port(), &writes.join("\r\n"));
+    redis.kill_and_restart(&[&KEPT[..], &SLOWLY].concat());
+    assert_eq!(ask_redis(redis.port(), "DBSIZE"), ":3000\r\n+OK\r\n");
+}
+
 /// True when a file under `path` holds these bytes.
 fn contains(path: &Path, bytes: &[u8]) -> bool {
     if path.is_dir() {
