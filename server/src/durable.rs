@@ -45,7 +45,7 @@ use crate::database;
 use crate::error::Stop;
 use crate::metrics::Section;
 use crate::shutdown::Stage;
-use crate::stream::{Failure, Server};
+use crate::stream::{Failure, Server, policy};
 
 /// How long the end may take: what is in flight is committed and acknowledged.
 pub const END_MS_MAX: u64 = 10_000;
@@ -129,6 +129,10 @@ struct Plane {
 impl Plane {
     async fn run(&self, mut is_alone: watch::Receiver<bool>, loss: Loss) -> Result<(), Stop> {
         tokio::spawn(measure(loss, self.context.clone(), self.health.clone()));
+        tokio::spawn(remind(self.health.clone()));
+        let health = self.health.clone();
+        let policy = move |trouble| health.policy(trouble);
+        tokio::spawn(policy::watch(self.context.clone(), self.server.clone(), policy));
         let config = &self.context.config;
         let names = Names {
             stream: config.stream.clone(),
@@ -211,5 +215,13 @@ async fn measure(mut loss: Loss, context: Context, health: Arc<Health>) {
             }
         }
         sleep(Duration::from_millis(loss.pause_ms())).await;
+    }
+}
+
+/// Once a second: what lasts is told, what stays is told again.
+async fn remind(health: Arc<Health>) {
+    loop {
+        sleep(Duration::from_secs(1)).await;
+        health.tick();
     }
 }

@@ -10,6 +10,7 @@ mod cursor;
 mod entries;
 mod failure;
 mod link;
+pub(crate) mod policy;
 mod reply;
 mod server;
 

@@ -22,6 +22,11 @@ const HELD: &str = "Positions are not stored at the moment. None is lost: they s
 const UNREAD: &str = "No new position is stored at the moment. They stay in Redis, and are written \
                       when this is over.";
 
+/// What a Redis that throws streams away puts at risk.
+const EVICTED: &str = "Positions are stored, but those that wait may vanish at any time.";
+
+const NO_EVICTION: &str = "Give Redis enough memory and set maxmemory-policy to noeviction.";
+
 const WAIT: &str = "Look at Redis and at the way to it. Reading resumes by itself.";
 
 const PERSON: &str = "Set right what Redis names: REDIS_URL, the rights of its user, the database or \
@@ -87,6 +92,8 @@ struct Found {
     /// A lane has written, or looked at the table.
     has_worked: bool,
     danger: Option<Danger>,
+    /// Why this Redis must not be relied on.
+    policy: Option<String>,
     writer_reminder: Reminder,
     reader_reminder: Reminder,
 }
@@ -98,6 +105,7 @@ impl Health {
             lanes: vec![LaneState::Idle; context.config.write.lane_count],
             has_worked: false,
             danger: None,
+            policy: None,
             writer_reminder: Reminder::default(),
             reader_reminder: Reminder::default(),
         };
@@ -151,12 +159,18 @@ impl Health {
     /// Entries are being read.
     pub(super) fn reads(&self) {
         let found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        match &found.danger {
-            Some(Danger { reason, effect, remedy }) => {
+        match (&found.policy, &found.danger) {
+            (Some(reason), _) => self.reader.set(State::Failed, reason, EVICTED, NO_EVICTION),
+            (None, Some(Danger { reason, effect, remedy })) => {
                 self.reader.set(State::Impaired, reason, effect, remedy);
             }
-            None => self.reader.is_working("The stream is being read for the database."),
+            (None, None) => self.reader.is_working("The stream is being read for the database."),
         }
+    }
+
+    /// This Redis can be relied on, or why it must not be.
+    pub(super) fn policy(&self, trouble: Option<String>) {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).policy = trouble;
     }
 
     /// What threatens entries that are still to be stored, if anything does.

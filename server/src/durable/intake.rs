@@ -158,7 +158,6 @@ impl Intake {
     /// Waits a while; what lanes answer meanwhile is taken.
     async fn pause(&mut self) {
         self.heartbeat.beat();
-        self.health.tick();
         let mut pause = std::pin::pin!(sleep(HOLD));
         loop {
             tokio::select! {

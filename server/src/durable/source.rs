@@ -24,7 +24,7 @@ use crate::stream::{
 };
 
 /// How long Redis may hold a read that finds nothing.
-const BLOCK_MS: u64 = 1_000;
+const BLOCK_MS: u64 = 500;
 
 /// The same while entries wait to be answered for: their acknowledgement goes with the next read.
 const BLOCK_BUSY_MS: u64 = 20;
@@ -37,6 +37,10 @@ const READ_ENTRIES_MAX: usize = 10_000;
 
 /// How long a connection has to work before the next failure counts as the first one again.
 const CALM: Duration = Duration::from_secs(1);
+
+/// How long the last read may take when the process ends: as long as Redis may hold it, and its
+/// entries.
+const LAST_TURN: Duration = Duration::from_millis(BLOCK_MS + 300);
 
 /// How long the database is waited for at the end when it is known to be away: one more try.
 const HELD_END: Duration = Duration::from_millis(2_500);
@@ -67,6 +71,8 @@ pub(super) struct Reader {
     server: Server,
     names: Names,
     intake: Intake,
+    /// Entries whose acknowledgement is under way.
+    acking: Vec<EntryId>,
     health: Arc<Health>,
     numbers: Arc<Numbers>,
     claims: Claims,
@@ -93,6 +99,7 @@ impl Reader {
             server,
             names,
             intake,
+            acking: Vec::new(),
             link: None,
             has_been_open: false,
             opened: now,
@@ -111,26 +118,31 @@ impl Reader {
     /// When only another configuration can help.
     pub(super) async fn run(mut self, end_within: Duration) -> Result<(), Stop> {
         let shutdown = self.context.shutdown.clone();
+        let overdue = async {
+            shutdown.reached(Stage::Leaving).await;
+            sleep(LAST_TURN).await;
+        };
         let served = tokio::select! {
             biased;
-            () = shutdown.reached(Stage::Leaving) => Ok(()),
-            stop = self.serve() => Err(stop),
+            served = self.serve() => served,
+            // It waits for room, or for Redis: what it has taken is known.
+            () = overdue => Ok(()),
         };
         self.finish(Instant::now() + end_within).await;
         served
     }
 
-    async fn serve(&mut self) -> Stop {
-        loop {
+    /// Reads until the process leaves. The last read is taken whole, so that nothing of it is left
+    /// pending.
+    async fn serve(&mut self) -> Result<(), Stop> {
+        while self.context.shutdown.stage() < Stage::Leaving {
             self.intake.heartbeat.beat();
-            self.health.tick();
-            if let Err(failure) = self.turn().await
-                && let Err(stop) = self.suffer(failure).await
-            {
-                return stop;
+            if let Err(failure) = self.turn().await {
+                self.suffer(failure).await?;
             }
             self.weigh();
         }
+        Ok(())
     }
 
     /// Everything taken is in a batch or answered for; what is neither is shown.
@@ -144,6 +156,9 @@ impl Reader {
         self.connect().await?;
         self.intake.lanes.dispatch();
         if self.intake.lanes.room() == 0 {
+            if !self.intake.lanes.acks.is_empty() {
+                return self.acknowledge().await;
+            }
             self.intake.lanes.answered(&self.intake.heartbeat).await;
             return Ok(());
         }
@@ -178,6 +193,7 @@ impl Reader {
     fn begin_again(&mut self) {
         self.step = Step::Pending(EntryId::default());
         self.intake.held = self.intake.lanes.held();
+        self.intake.held.extend(&self.acking);
         self.is_busy = false;
     }
 
@@ -192,7 +208,7 @@ impl Reader {
 
     async fn read(&mut self) -> Result<(), Failure> {
         let count = self.count();
-        let is_waiting = !self.intake.lanes.is_empty();
+        let is_waiting = !self.intake.lanes.is_empty() || !self.acking.is_empty();
         let block_ms = if is_waiting { BLOCK_BUSY_MS } else { BLOCK_MS };
         let mut command = redis::cmd("XREADGROUP");
         command.arg("GROUP").arg(&self.names.group).arg(&self.names.consumer);
@@ -244,28 +260,27 @@ impl Reader {
         count.min(self.intake.lanes.room())
     }
 
+    /// Sends the acknowledgements that wait, before a command that only answers.
+    async fn acknowledge(&mut self) -> Result<(), Failure> {
+        self.ask(&redis::cmd("PING").get_packed_command(), 0).await
+    }
+
     /// Sends a command behind the acknowledgements that wait; the reply is in the link afterwards.
     async fn ask(&mut self, command: &[u8], block_ms: u64) -> Result<(), Failure> {
-        let acked = std::mem::take(&mut self.intake.lanes.acks);
-        let before = acks::pack(&self.names.stream, &self.names.group, &acked);
+        // Those of a call that failed, or was given up, may have been taken: they are sent again.
+        self.acking.append(&mut self.intake.lanes.acks);
+        let before = acks::pack(&self.names.stream, &self.names.group, &self.acking);
         let within = Duration::from_millis(block_ms + ANSWER_MS_MAX);
         let link = self.link.as_mut().expect("every turn begins with a connection");
         let asked = async {
             let (sum, _) = link.call_behind(&before, command, within).await?;
-            Ok(sum)
+            Ok::<u64, Failure>(sum)
         };
-        match meanwhile(&mut self.intake, asked).await {
-            Ok(sum) => {
-                self.numbers.acks.add(sum);
-                self.numbers.acks_missing.add((acked.len() as u64).saturating_sub(sum));
-                Ok(())
-            }
-            Err(failure) => {
-                // Whether they were taken is not known: they are sent again.
-                self.intake.lanes.acks.extend(acked);
-                Err(failure)
-            }
-        }
+        let sum = meanwhile(&mut self.intake, asked).await?;
+        self.numbers.acks.add(sum);
+        self.numbers.acks_missing.add((self.acking.len() as u64).saturating_sub(sum));
+        self.acking.clear();
+        Ok(())
     }
 
     /// A read has worked.
@@ -370,7 +385,7 @@ impl Reader {
         }
         self.acknowledge_last(deadline + LAST_ACKS).await;
         self.weigh();
-        let (rows, acks) = (self.intake.lanes.rows(), self.intake.lanes.acks.len());
+        let (rows, acks) = (self.intake.lanes.rows(), self.unacknowledged());
         if rows + acks > 0 {
             let words =
                 "entries are left pending in Redis; whoever reads the group next writes them";
@@ -381,18 +396,21 @@ impl Reader {
     }
 
     async fn acknowledge_last(&mut self, deadline: Instant) {
-        while !self.intake.lanes.acks.is_empty() && Instant::now() < deadline {
+        while self.unacknowledged() > 0 && Instant::now() < deadline {
             let within = deadline.saturating_duration_since(Instant::now());
             let tried = timeout(within, async {
                 self.connect().await?;
-                // Any command that answers: the acknowledgements go before it.
-                self.ask(&redis::cmd("PING").get_packed_command(), 0).await
+                self.acknowledge().await
             });
             if !matches!(tried.await, Ok(Ok(()))) {
                 self.link = None;
                 sleep(Duration::from_millis(self.backoff.next_ms().min(250))).await;
             }
         }
+    }
+
+    fn unacknowledged(&self) -> usize {
+        self.intake.lanes.acks.len() + self.acking.len()
     }
 }
 

@@ -12,7 +12,6 @@ mod minute;
 mod newest;
 mod numbers;
 mod outbox;
-mod policy;
 mod reading;
 
 use std::pin::pin;
@@ -32,7 +31,7 @@ use crate::error::Stop;
 use crate::lease::Known;
 use crate::shutdown::Stage;
 use crate::status::Heartbeat;
-use crate::stream::{Control, Server};
+use crate::stream::{Control, Server, policy};
 pub use numbers::Numbers;
 
 use group::Names;
@@ -148,7 +147,9 @@ impl Source {
             consumer: config.instance_id.clone(),
         };
         tokio::spawn(tell_of_lease(self.health.clone(), self.lease.trouble.clone()));
-        let policy = policy::watch(self.context.clone(), self.server.clone(), self.health.clone());
+        let health = self.health.clone();
+        let policy = move |trouble| health.policy(trouble);
+        let policy = policy::watch(self.context.clone(), self.server.clone(), policy);
         let policy = tokio::spawn(policy);
         let collector = tokio::spawn(collect(
             self.context.clone(),

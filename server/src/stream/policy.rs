@@ -1,20 +1,19 @@
 //! Whether this Redis can be relied on: that it throws no stream away, and that it is no cluster.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::health::Health;
+use super::{Class, Control, Failure, Server, clustered};
 use crate::context::Context;
 use crate::shutdown::Stage;
-use crate::stream::{Class, Control, Failure, Server, clustered};
 
 /// How often Redis is asked: a change by an operator is seen within that time.
 const ASK_MS: u64 = 5_000;
 
-/// Asks again and again, until the process ends.
-pub(super) async fn watch(context: Context, server: Server, health: Arc<Health>) {
+/// Asks again and again, until the process ends. `tell` is told why this Redis must not be relied on,
+/// and nothing when it may be.
+pub(crate) async fn watch(context: Context, server: Server, tell: impl Fn(Option<String>)) {
     let mut control = None;
     let mut is_told = false;
     while context.shutdown.stage() < Stage::Farewell {
@@ -33,7 +32,7 @@ pub(super) async fn watch(context: Context, server: Server, health: Arc<Health>)
                     );
                 }
                 let evicts = policy.filter(|policy| policy.starts_with("allkeys-"));
-                health.policy(evicts.map(|policy| {
+                tell(evicts.map(|policy| {
                     format!(
                         "Redis may throw away the stream when memory is short: its \
                          maxmemory-policy is {policy}."
