@@ -166,7 +166,7 @@ impl Drop for Driver {
 /// migration holds is cut shorter, so that the words name the lock.
 fn settings_of(deadline_ms: u64) -> String {
     let statement_ms = deadline_ms * 4 / 5;
-    let lock_ms = statement_ms.min(2_000);
+    let lock_ms = (statement_ms / 2).min(2_000);
     format!(
         "SET synchronous_commit = on; SET statement_timeout = {statement_ms}; SET lock_timeout = \
          {lock_ms}; SET idle_in_transaction_session_timeout = {deadline_ms}"
