@@ -32,6 +32,9 @@ const PAUSE_MS_MAX: u64 = 2_000;
 /// while there is nothing to write.
 const LOOK_MS: u64 = 5_000;
 
+/// After a piece that was as large as may be, the next may be larger by this part of it.
+const GROWTH: usize = 8;
+
 /// How often a piece may meet rows that it leaves out before its rows are written one by one.
 const CONFLICTS_MAX: u32 = 3;
 
@@ -69,6 +72,8 @@ pub(super) struct Lane {
     /// When the table was last found as it must be.
     looked: Instant,
     backoff: Backoff,
+    /// So many rows can be written in the time there is, as far as is known.
+    rows_max: usize,
     fresh: Vec<u32>,
     suspect: Vec<u32>,
 }
@@ -89,6 +94,7 @@ impl Lane {
             session: None,
             looked: Instant::now(),
             backoff: Backoff::default(),
+            rows_max: usize::MAX,
             fresh: Vec::new(),
             suspect: Vec::new(),
         }
@@ -141,13 +147,16 @@ impl Lane {
         self.parts.health.lane_is(self.parts.number, LaneState::Writing);
         self.parts.numbers.batch(batch.len());
         self.newest.split(&batch, &mut self.fresh, &mut self.suspect);
-        let mut work = Work::new(&self.fresh, &self.suspect);
+        let mut work = Work::new(&batch, &self.fresh, &self.suspect, self.rows_max);
         let mut done =
             Done { lane: self.parts.number, batch, inserted: 0, duplicate: 0, dead: Vec::new() };
         while let Some((rows, way)) = work.piece() {
             let count = rows.len() as u64;
             match self.attempt(&done.batch, rows, way).await {
                 Ok(inserted) => {
+                    if rows.len() >= self.rows_max {
+                        self.rows_max = self.rows_max.saturating_add(self.rows_max / GROWTH + 1);
+                    }
                     work.done();
                     done.inserted += inserted;
                     done.duplicate += count - inserted;
@@ -230,7 +239,7 @@ impl Lane {
     /// A try has failed: what is tried next is decided here.
     async fn suffer(&mut self, failed: Failed, work: &mut Work, done: &mut Done) {
         let error = match failed {
-            Failed::Short => return self.is_short(work, &done.batch).await,
+            Failed::Short => return self.is_short(work).await,
             Failed::Database(error) => error,
         };
         self.parts.numbers.retries(error.class).increment();
@@ -245,12 +254,12 @@ impl Lane {
                     self.parts.numbers.retries(error.class).increment();
                     self.hold(&error);
                     sleep(HOLD).await;
-                } else if !work.halve(&done.batch) {
+                } else if !work.halve() {
                     self.refuse(&error, work, done).await;
                 }
             }
             Class::Conflict => {
-                let is_same = work.carefully(&done.batch) || work.conflict() < CONFLICTS_MAX;
+                let is_same = work.carefully() || work.conflict() < CONFLICTS_MAX;
                 if !is_same && !work.take_apart() {
                     self.hold(&error);
                     sleep(HOLD).await;
@@ -263,10 +272,12 @@ impl Lane {
             Class::Transient => {
                 // Nobody knows whether the rows are there when the session ended over them.
                 if is_over {
-                    work.carefully(&done.batch);
+                    work.carefully();
                 }
                 if error.took_too_long() {
-                    work.halve(&done.batch);
+                    let rows = work.piece().map_or(1, |(rows, _)| rows.len());
+                    self.rows_max = rows.div_ceil(2);
+                    work.limit(self.rows_max);
                 }
                 self.hold(&error);
                 let pause_ms = self.backoff.next_ms().min(PAUSE_MS_MAX);
@@ -276,9 +287,9 @@ impl Lane {
     }
 
     /// The database has said that rows were stored, and they are not there.
-    async fn is_short(&mut self, work: &mut Work, batch: &RowBatch) {
+    async fn is_short(&mut self, work: &mut Work) {
         self.parts.numbers.short_writes.increment();
-        if work.carefully(batch) || work.take_apart() {
+        if work.carefully() || work.take_apart() {
             return;
         }
         let words = "PostgreSQL says that it has stored a row of positions, and the row is not there: \

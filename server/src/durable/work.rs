@@ -38,12 +38,25 @@ impl Piece {
 }
 
 impl Work {
-    /// The two parts of a batch. The fresh one goes first, in a transaction of its own: rows of the
-    /// other that name the same device and time are then duplicates of it, as they must be.
-    pub(super) fn new(fresh: &[u32], suspect: &[u32]) -> Self {
+    /// The two parts of a batch, in pieces of at most so many rows. The fresh part goes first, in
+    /// transactions of its own: rows of the other that name the same device and time are then
+    /// duplicates of it, as they must be.
+    ///
+    /// Both are sorted by device and time: two sessions that write the same keys in one order cannot
+    /// wait for each other in a circle, in whichever way they write them.
+    pub(super) fn new(batch: &RowBatch, fresh: &[u32], suspect: &[u32], rows_max: usize) -> Self {
+        let positions = batch.positions();
+        let key = |row: u32| (batch.device_id(row), positions[row as usize].timestamp_ms, row);
         let parts = [(suspect, Way::Careful), (fresh, Way::Copy)];
         let parts = parts.into_iter().filter(|(rows, _)| !rows.is_empty());
-        Self { pieces: parts.map(|(rows, way)| Piece::new(rows.to_vec(), way)).collect() }
+        let pieces = parts.map(|(rows, way)| {
+            let mut rows = rows.to_vec();
+            rows.sort_unstable_by(|&left, &right| key(left).cmp(&key(right)));
+            Piece::new(rows, way)
+        });
+        let mut work = Self { pieces: pieces.collect() };
+        work.limit(rows_max);
+        work
     }
 
     /// What is to be tried next; nothing when every row has been answered for.
@@ -56,23 +69,26 @@ impl Work {
         self.pieces.pop().expect("what is done was there");
     }
 
+    /// No piece has more rows than this; those that have are taken apart.
+    pub(super) fn limit(&mut self, rows_max: usize) {
+        for piece in std::mem::take(&mut self.pieces) {
+            let parts = piece.rows.chunks(rows_max).rev();
+            self.pieces.extend(parts.map(|rows| Piece::new(rows.to_vec(), piece.way)));
+        }
+    }
+
     /// The rows of the piece may be there by now, or one of them was: they are written carefully.
     /// False when they are already.
-    pub(super) fn carefully(&mut self, batch: &RowBatch) -> bool {
+    pub(super) fn carefully(&mut self) -> bool {
         let piece = self.pieces.last_mut().expect("what failed is there");
-        if piece.way == Way::Careful {
-            return false;
-        }
+        let was_careful = piece.way == Way::Careful;
         piece.way = Way::Careful;
-        let positions = batch.positions();
-        let key = |row: u32| (batch.device_id(row), positions[row as usize].timestamp_ms, row);
-        piece.rows.sort_unstable_by(|&left, &right| key(left).cmp(&key(right)));
-        true
+        !was_careful
     }
 
     /// Takes the piece apart in two, the first half first; false when it is a single row.
-    pub(super) fn halve(&mut self, batch: &RowBatch) -> bool {
-        self.carefully(batch);
+    pub(super) fn halve(&mut self) -> bool {
+        self.carefully();
         let piece = self.pieces.last_mut().expect("what failed is there");
         if piece.rows.len() == 1 {
             return false;
@@ -144,7 +160,7 @@ mod tests {
     fn bisect(rows: u32, bad: &HashSet<u32>) -> (Vec<u32>, usize) {
         let batch = batch(rows);
         let all: Vec<u32> = (0..rows).collect();
-        let mut work = Work::new(&all, &[]);
+        let mut work = Work::new(&batch, &all, &[], usize::MAX);
         let (mut refused, mut stored, mut statements) = (Vec::new(), HashSet::new(), 0);
         while let Some((piece, _)) = work.piece() {
             statements += 1;
@@ -155,7 +171,7 @@ mod tests {
                 refused.push(row);
                 work.done();
             } else {
-                assert!(work.halve(&batch));
+                assert!(work.halve());
             }
         }
         assert_eq!(stored.len() + refused.len(), all.len(), "every row is answered for");
@@ -183,13 +199,13 @@ mod tests {
     }
 
     #[test]
-    fn fresh_rows_go_first_and_are_sorted_when_they_must_be_written_carefully() {
+    fn fresh_rows_go_first_and_all_are_sorted_by_device_and_time() {
         let batch = batch(4);
-        let mut work = Work::new(&[0, 1, 2], &[3]);
-        assert_eq!(work.piece(), Some((&[0, 1, 2][..], Way::Copy)));
-        assert!(work.carefully(&batch));
-        assert!(!work.carefully(&batch));
-        assert_eq!(work.piece(), Some((&[1, 2, 0][..], Way::Careful)), "by device, then time");
+        let mut work = Work::new(&batch, &[0, 1, 2], &[3], usize::MAX);
+        assert_eq!(work.piece(), Some((&[1, 2, 0][..], Way::Copy)));
+        assert!(work.carefully());
+        assert!(!work.carefully());
+        assert_eq!(work.piece(), Some((&[1, 2, 0][..], Way::Careful)));
         assert!(work.take_apart());
         assert_eq!(work.piece(), Some((&[1][..], Way::Careful)));
         assert!(!work.take_apart());
@@ -197,5 +213,24 @@ mod tests {
             work.done();
         }
         assert_eq!(work.piece(), Some((&[3][..], Way::Careful)));
+    }
+
+    #[test]
+    fn pieces_are_never_larger_than_they_may_be_and_keep_their_order() {
+        let batch = batch(10);
+        let mut work = Work::new(&batch, &[0, 2, 4, 6, 8], &[1, 3, 5], 4);
+        assert_eq!(work.piece(), Some((&[8, 6, 4, 2][..], Way::Copy)));
+        assert!(work.carefully());
+        work.limit(2);
+        let mut pieces = Vec::new();
+        while let Some((rows, way)) = work.piece() {
+            pieces.push((rows.to_vec(), way));
+            work.done();
+        }
+        let (careful, copy) = (Way::Careful, Way::Copy);
+        let expected =
+            [(vec![8, 6], careful), (vec![4, 2], careful), (vec![0], copy), (vec![5, 3], careful)];
+        assert_eq!(pieces[..4], expected);
+        assert_eq!(pieces[4], (vec![1], careful));
     }
 }
