@@ -266,6 +266,8 @@ impl Lane {
                 }
             }
             Class::Outage | Class::Schema => {
+                // What is set right may count for new sessions alone.
+                self.session = None;
                 self.hold(&error);
                 sleep(HOLD).await;
             }
@@ -294,6 +296,8 @@ impl Lane {
         }
         let words = "PostgreSQL says that it has stored a row of positions, and the row is not there: \
                      a trigger, a rule or a fault of the table swallows it.";
+        // A statement that a rule made empty stays so for as long as its session lives.
+        self.session = None;
         self.hold(&DatabaseError::local(Class::Schema, words));
         sleep(HOLD).await;
     }
