@@ -117,9 +117,15 @@ impl Health {
         }
     }
 
-    /// A lane has nothing to write, or begins to write.
+    /// A lane has nothing to write, or begins to write. One that could not goes on holding until it
+    /// has written: to try is no reason to say that all is well.
     pub(super) fn lane_is(&self, lane: usize, state: LaneState) {
-        self.change(|found| found.lanes[lane] = state);
+        self.change(|found| {
+            let held = matches!(found.lanes[lane], LaneState::Holding(..));
+            if !held || state != LaneState::Writing {
+                found.lanes[lane] = state;
+            }
+        });
     }
 
     /// A lane has written, or has found the table as it must be.
