@@ -8,6 +8,7 @@ use super::loss::Danger;
 use crate::clock::Clock;
 use crate::context::Context;
 use crate::database::Class;
+use crate::database::catalog::Fault;
 use crate::status::{Component, Reminder, State};
 use crate::stream::Failure;
 
@@ -17,6 +18,9 @@ const LASTING_MS: u64 = 1_000;
 /// What is the case while nothing is written.
 const HELD: &str = "Positions are not stored at the moment. None is lost: they stay in Redis, \
                     unacknowledged, and are written when this is over. Viewers notice nothing.";
+
+/// What is the case while something of PostgreSQL deserves a look.
+const STORED: &str = "Positions are stored, but not as safely or as fully as they could be.";
 
 /// What is the case while nothing is read.
 const UNREAD: &str = "No new position is stored at the moment. They stay in Redis, and are written \
@@ -91,6 +95,8 @@ struct Found {
     lanes: Vec<LaneState>,
     /// A lane has written, or looked at the table.
     has_worked: bool,
+    /// What of the database is worse than it could be.
+    warning: Option<Fault>,
     danger: Option<Danger>,
     /// Why this Redis must not be relied on.
     policy: Option<String>,
@@ -104,6 +110,7 @@ impl Health {
         let found = Found {
             lanes: vec![LaneState::Idle; context.config.write.lane_count],
             has_worked: false,
+            warning: None,
             danger: None,
             policy: None,
             writer_reminder: Reminder::default(),
@@ -126,6 +133,11 @@ impl Health {
                 found.lanes[lane] = state;
             }
         });
+    }
+
+    /// A lane has looked at the database: what of it is worse than it could be, if anything.
+    pub(super) fn warns(&self, warning: Option<&Fault>) {
+        self.change(|found| found.warning = warning.cloned());
     }
 
     /// A lane has written, or has found the table as it must be.
@@ -226,8 +238,13 @@ impl Found {
             }
             // One that has begun to fail and may yet pass keeps what was told before.
             None if self.lanes.iter().any(|lane| matches!(lane, LaneState::Holding(..))) => {}
-            None if self.has_worked => component.is_working("Positions are being stored."),
-            None => {}
+            None if !self.has_worked => {}
+            None => match &self.warning {
+                Some(Fault { what, remedy, .. }) => {
+                    component.set(State::Impaired, what, STORED, remedy);
+                }
+                None => component.is_working("Positions are being stored."),
+            },
         }
     }
 }

@@ -86,6 +86,12 @@ enum Failed {
     Short,
 }
 
+impl From<DatabaseError> for Failed {
+    fn from(error: DatabaseError) -> Self {
+        Self::Database(error)
+    }
+}
+
 impl Lane {
     pub(super) fn new(parts: Parts) -> Self {
         Self {
@@ -130,14 +136,12 @@ impl Lane {
     /// matters.
     async fn look(&mut self) {
         let number = self.parts.number;
-        let within = Duration::from_millis(self.parts.deadline_ms);
-        match timeout(within, self.ready(Duration::ZERO)).await {
-            Ok(Ok(_)) => {
+        match self.ready(Duration::ZERO).await {
+            Ok(_) => {
                 self.parts.health.lane_works(number);
                 self.parts.health.lane_is(number, LaneState::Idle);
             }
-            Ok(Err(error)) => self.hold(&error),
-            Err(_elapsed) => self.hold(&self.elapsed()),
+            Err(error) => self.hold(&error),
         }
         // Not sooner again, whatever came out.
         self.looked = Instant::now();
@@ -174,9 +178,9 @@ impl Lane {
     /// One try; says how many of the rows are new.
     async fn attempt(&mut self, batch: &RowBatch, rows: &[u32], way: Way) -> Result<u64, Failed> {
         let began = Instant::now();
-        let within = Duration::from_millis(self.parts.deadline_ms);
-        let tried = timeout(within, async {
-            let session = self.ready(Duration::from_millis(LOOK_MS)).await?;
+        let deadline_ms = self.parts.deadline_ms;
+        let session = self.ready(Duration::from_millis(LOOK_MS)).await?;
+        let tried = timeout(Duration::from_millis(deadline_ms), async {
             match way {
                 Way::Copy => {
                     let stored = session.copy(batch, rows).await?;
@@ -188,23 +192,35 @@ impl Lane {
                 }
             }
         });
-        let tried = tried.await.unwrap_or_else(|_elapsed| Err(self.elapsed()));
+        let elapsed = |_| Err(DatabaseError::deadline(deadline_ms));
+        let tried = tried.await.unwrap_or_else(elapsed);
         let histogram = match way {
             Way::Copy => &self.parts.numbers.copy,
             Way::Careful => &self.parts.numbers.careful,
         };
         histogram.observe_us(microseconds(began.elapsed()));
-        match tried {
-            Ok((new, true)) => Ok(new),
-            Ok((_, false)) => Err(Failed::Short),
-            Err(error) => Err(Failed::Database(error)),
+        match tried? {
+            (new, true) => Ok(new),
+            (_, false) => Err(Failed::Short),
         }
     }
 
     /// The session, made if there is none, with a table that was found right not longer ago than that.
     async fn ready(&mut self, age_max: Duration) -> Result<&Session, DatabaseError> {
+        let deadline_ms = self.parts.deadline_ms;
+        let made = timeout(Duration::from_millis(deadline_ms), self.open(age_max)).await;
+        made.unwrap_or_else(|_elapsed| {
+            let words = format!("PostgreSQL let nobody in within {deadline_ms} ms.");
+            Err(DatabaseError::local(Class::Transient, &words))
+        })?;
+        let session = self.session.as_ref().expect("it was just made");
+        self.parts.health.warns(session.warning());
+        Ok(session)
+    }
+
+    async fn open(&mut self, age_max: Duration) -> Result<(), DatabaseError> {
         let session = match self.session.take().filter(|session| !session.is_closed()) {
-            Some(session) => {
+            Some(mut session) => {
                 if self.looked.elapsed() >= age_max {
                     session.verify().await?;
                     self.looked = Instant::now();
@@ -221,11 +237,8 @@ impl Lane {
                 session
             }
         };
-        Ok(self.session.insert(session))
-    }
-
-    fn elapsed(&self) -> DatabaseError {
-        DatabaseError::deadline(self.parts.deadline_ms)
+        self.session = Some(session);
+        Ok(())
     }
 
     /// Rows are safe.

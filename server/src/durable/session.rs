@@ -12,13 +12,15 @@ use engine::limits::COPY_PIECE_BYTES;
 use engine::rows::RowBatch;
 use futures_util::future::join3;
 use futures_util::{SinkExt as _, pin_mut};
+use tokio::join;
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{CancelToken, Client, Config, CopyInSink, Error, NoTls, Statement};
 
 use super::columns::{columns, keys, span};
-use crate::database::{Class, DatabaseError, catalog};
+use crate::database::catalog::{self, Fault};
+use crate::database::{Class, DatabaseError};
 
 /// How long the server is given to hear that a statement is not waited for any more.
 const CANCEL_MS_MAX: u64 = 2_000;
@@ -29,6 +31,7 @@ pub(super) struct Session {
     copy: Statement,
     insert: Statement,
     present: Statement,
+    warning: Option<Fault>,
     _driver: Driver,
 }
 
@@ -51,9 +54,19 @@ impl Session {
             drop(connection.await);
         });
         let driver = Driver(driver.abort_handle());
-        client.batch_execute(&settings_of(deadline_ms)).await?;
-        let row = client.query_one("SELECT current_setting('synchronous_commit')", &[]).await?;
-        let synchronous: &str = row.get(0);
+        // One behind the other without waiting: the server may be far away.
+        let (settings, copy, insert) = (settings_of(deadline_ms), copy_text(), insert_text());
+        let (set, synchronous, verified, copy, insert, present) = join!(
+            client.batch_execute(&settings),
+            client.query_one("SELECT current_setting('synchronous_commit')", &[]),
+            verify(&client),
+            client.prepare(&copy),
+            client.prepare(&insert),
+            client.prepare(PRESENT),
+        );
+        set?;
+        let synchronous = synchronous?;
+        let synchronous: &str = synchronous.get(0);
         if synchronous != "on" {
             let words = format!(
                 "synchronous_commit is {synchronous} although the session has set it on: rows could \
@@ -61,16 +74,20 @@ impl Session {
             );
             return Err(DatabaseError::local(Class::Schema, &words));
         }
-        verify(&client).await?;
-        let copy = client.prepare(&copy_text()).await?;
-        let insert = client.prepare(&insert_text()).await?;
-        let present = client.prepare(PRESENT).await?;
-        Ok(Self { client, copy, insert, present, _driver: driver })
+        let warning = verified?;
+        let (copy, insert, present) = (copy?, insert?, present?);
+        Ok(Self { client, copy, insert, present, warning, _driver: driver })
     }
 
     /// Looks again whether `positions` is as it must be.
-    pub(super) async fn verify(&self) -> Result<(), DatabaseError> {
-        verify(&self.client).await
+    pub(super) async fn verify(&mut self) -> Result<(), DatabaseError> {
+        self.warning = verify(&self.client).await?;
+        Ok(())
+    }
+
+    /// What of the database was worse than it could be when it was last looked at.
+    pub(super) fn warning(&self) -> Option<&Fault> {
+        self.warning.as_ref()
     }
 
     /// True when the connection is known to have ended.
@@ -173,10 +190,11 @@ fn settings_of(deadline_ms: u64) -> String {
     )
 }
 
-async fn verify(client: &Client) -> Result<(), DatabaseError> {
+/// Looks whether `positions` is as it must be; gives what works and could be better.
+async fn verify(client: &Client) -> Result<Option<Fault>, DatabaseError> {
     let catalog = catalog::look(client).await?;
     match catalog.faults.first() {
-        None => Ok(()),
+        None => Ok(catalog.warnings.into_iter().find(|warning| warning.is_of_writing)),
         Some(fault) => {
             let words = format!("{} {}", fault.what, fault.remedy);
             Err(DatabaseError::local(Class::Schema, &words))

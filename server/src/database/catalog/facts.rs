@@ -86,10 +86,12 @@ pub(super) struct Column {
 impl Facts {
     pub(super) async fn ask(client: &Client) -> Result<Self, Error> {
         let (standing, columns, indexes) = tokio::try_join!(
-            client.query_one(STANDING, &[]),
-            client.query(COLUMNS, &[]),
-            client.query(INDEXES, &[]),
+            // Nothing is prepared: one way there and back for all.
+            client.query_typed(STANDING, &[]),
+            client.query_typed(COLUMNS, &[]),
+            client.query_typed(INDEXES, &[]),
         )?;
+        let standing = standing.first().expect("it is one row, whether there is a table or not");
         let may_be_hypertable: bool = standing.get(8);
         let is_hypertable =
             may_be_hypertable && client.query_one(IS_HYPERTABLE, &[]).await?.get::<_, bool>(0);
