@@ -14,6 +14,7 @@ pub mod lines;
 pub mod live;
 pub mod platform;
 pub mod postgres;
+pub mod producer;
 pub mod program;
 pub mod proxy;
 pub mod redis;
