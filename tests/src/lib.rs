@@ -12,6 +12,7 @@ pub mod figures;
 pub mod fuzz;
 pub mod lines;
 pub mod live;
+pub mod oracle;
 pub mod platform;
 pub mod postgres;
 pub mod producer;
