@@ -49,7 +49,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
 /// What there is, for whoever asks for something else.
 const PATHS: &str = "/healthz            do the loops of this process turn?
-/readyz             may viewers be sent here? Each component, its state and the effect
+/readyz             is all well that is needed? Each component, its state and the effect;
+                    ?role=live: may viewers be sent here? ?role=durable: are positions stored?
 /statusz            everything: components, loops, limits; ?format=text or ?format=json
 /metrics            numbers, for Prometheus
 /debug/flamegraph   where the time goes: ?seconds=1 to 60; loopback peers or ADMIN_TOKEN only
@@ -123,7 +124,7 @@ impl Office {
         }
         match request.path.as_str() {
             "/healthz" => health::healthz(&self.context.status),
-            "/readyz" => health::readyz(&self.context.status),
+            "/readyz" => health::readyz(&self.context.status, request),
             "/statusz" => statusz::statusz(request, &self.context, &self.sections),
             "/metrics" => self.metrics(),
             "/debug/flamegraph" => self.profiler.flamegraph(request).await,

@@ -1,7 +1,7 @@
 //! The command line: what `pitwall` is asked to do, and with which exit code it ends.
 //!
-//! 0 done, 1 a check failed, 2 a wrong command line, 69 an address is taken, 70 broken, 78 a wrong
-//! setting, 130 told to end twice.
+//! 0 done, 1 a check failed or what was asked for could not be done, 2 a wrong command line, 69 an address is
+//! taken, 70 broken, 78 a wrong setting, 130 told to end twice.
 
 use std::ffi::OsString;
 use std::io::{self, ErrorKind, Write};
@@ -15,6 +15,7 @@ use crate::config::{Config, load::Loaded};
 use crate::error::Stop;
 use crate::log::Log;
 use crate::shutdown::Shutdown;
+use crate::tools::trouble::Trouble;
 use crate::{Listeners, process, signals, tools};
 
 /// Does what the arguments say; the first of them is the program's name.
@@ -30,6 +31,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(("check", matches)) => check(matches),
         Some(("health", matches)) => health(matches),
         Some(("schema", matches)) => schema(matches),
+        Some(("dlq", matches)) => dlq(matches),
+        Some(("pending", matches)) => pending(matches),
         _ => tool(&matches),
     };
     match done {
@@ -38,6 +41,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(End::Output(error)) if error.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(End::Output(error)) => say(&error, ExitCode::FAILURE),
         Err(End::Stop(stop)) => say(&stop, ExitCode::from(stop.exit_code())),
+        Err(End::Undone(words)) => say(&words, ExitCode::FAILURE),
     }
 }
 
@@ -66,7 +70,9 @@ pub fn command() -> Command {
             "health",
             "Ask a running pitwall on this machine whether it is well; for container health checks.",
         ))
-        .subcommand(tools::schema::command());
+        .subcommand(tools::schema::command())
+        .subcommand(tools::dlq::command())
+        .subcommand(tools::pending::command());
     tools::Command::augment_subcommands(program)
 }
 
@@ -79,11 +85,22 @@ enum End {
     Output(io::Error),
     /// It stopped, and says why.
     Stop(Stop),
+    /// It could not be done, for this reason.
+    Undone(String),
 }
 
 impl From<io::Error> for End {
     fn from(error: io::Error) -> Self {
         Self::Output(error)
+    }
+}
+
+impl From<Trouble> for End {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Output(error) => Self::Output(error),
+            Trouble::Undone(words) => Self::Undone(words),
+        }
     }
 }
 
@@ -148,6 +165,26 @@ fn schema(matches: &ArgMatches) -> Result<ExitCode, End> {
     }
     tools::schema::print(out)?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn dlq(matches: &ArgMatches) -> Result<ExitCode, End> {
+    let (name, matches) = matches.subcommand().expect("clap asks for one");
+    let config = load(matches).into_config()?;
+    let mut out = io::stdout().lock();
+    runtime()?.block_on(tools::dlq::run(&config, (name, matches), &mut out))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn pending(matches: &ArgMatches) -> Result<ExitCode, End> {
+    let config = load(matches).into_config()?;
+    let mut out = io::stdout().lock();
+    runtime()?.block_on(tools::pending::run(&config, matches, &mut out))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What the tools that wait for answers run on.
+fn runtime() -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
 }
 
 fn tool(matches: &ArgMatches) -> Result<ExitCode, End> {

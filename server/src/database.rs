@@ -74,7 +74,7 @@ impl Database {
     #[must_use]
     pub fn new(context: &Context, purpose: &'static str) -> Arc<Self> {
         let settings = settings(&context.config.postgres_url, purpose);
-        let component = context.status.component_named("database", false);
+        let component = context.status.component_named("database", None);
         let never_tried = DatabaseError::local(Class::Transient, "It was not tried yet.");
         let link = Mutex::new(Link::Down(Instant::now(), never_tried));
         let failures = AtomicU32::new(0);

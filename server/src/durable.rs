@@ -99,7 +99,8 @@ pub fn start(context: &Context, is_alone: watch::Receiver<bool>) -> Result<Start
     let health = Arc::new(Health::new(context));
     let in_flight_max = lanes::in_flight_max(write.lane_count, write.batch_rows_max);
     let numbers = Arc::new(Numbers::new(health.clone(), in_flight_max));
-    let loss = Loss::new(&server, &context.config.stream, &write.group).map_err(unusable)?;
+    let loss =
+        Loss::new(&server, &context.config.stream, &write.group).map_err(|it| unusable(&it))?;
     let sections: Vec<Arc<dyn Section>> = vec![numbers.clone(), loss.numbers()];
     let plane = Plane { context: context.clone(), server, health, numbers };
     let thread = std::thread::Builder::new()
@@ -115,7 +116,7 @@ pub fn start(context: &Context, is_alone: watch::Receiver<bool>) -> Result<Start
 }
 
 /// The address cannot be used, which the settings should have said.
-fn unusable(failure: Failure) -> Stop {
+fn unusable(failure: &Failure) -> Stop {
     Stop::Config(format!("REDIS_URL: {}", failure.words))
 }
 
@@ -200,12 +201,13 @@ impl Plane {
             group: config.write.group.clone(),
             instance_id: config.instance_id.clone(),
         };
-        DeadLetters::new(&self.server, names, config.write.dead_letters_max).map_err(unusable)
+        DeadLetters::new(&self.server, names, config.write.dead_letters_max)
+            .map_err(|it| unusable(&it))
     }
 }
 
-/// Looks again and again how much waits, and whether it is in danger, until the process ends.
-async fn measure(mut loss: Loss, context: Context, health: Arc<Health>) {
+/// Looks again and again how much waits, and whether it is in danger.
+async fn measure(mut loss: Loss, context: Context, health: Arc<Health>) -> ! {
     loop {
         match loss.sample(context.clock.monotonic_ms()).await {
             Ok(reading) => health.danger_is(loss::danger(&reading)),
@@ -219,7 +221,7 @@ async fn measure(mut loss: Loss, context: Context, health: Arc<Health>) {
 }
 
 /// Once a second: what lasts is told, what stays is told again.
-async fn remind(health: Arc<Health>) {
+async fn remind(health: Arc<Health>) -> ! {
     loop {
         sleep(Duration::from_secs(1)).await;
         health.tick();

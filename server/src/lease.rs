@@ -110,7 +110,7 @@ impl Kept {
 
 /// Says in a component of its own how the lease is, where nobody else does.
 pub async fn tell(context: Context, mut trouble: watch::Receiver<Option<String>>) {
-    let component = context.status.component("lease", false);
+    let component = context.status.component("lease", None);
     while trouble.changed().await.is_ok() {
         match &*trouble.borrow_and_update() {
             None => component.is_working("No other process has the name of this one."),

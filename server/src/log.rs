@@ -174,9 +174,17 @@ fn push_field(line: &mut String, name: &str, value: &str) {
 
 /// Appends `value` as the inside of a JSON string, cut where it is too long.
 pub fn push_escaped(text: &mut String, value: &str) {
-    use std::fmt::Write as _;
     let end = value.floor_char_boundary(VALUE_BYTES_MAX);
-    for character in value[..end].chars() {
+    push_escaped_whole(text, &value[..end]);
+    if end < value.len() {
+        text.push('…');
+    }
+}
+
+/// Appends `value` as the inside of a JSON string, however long it is.
+pub fn push_escaped_whole(text: &mut String, value: &str) {
+    use std::fmt::Write as _;
+    for character in value.chars() {
         match character {
             '"' | '\\' => text.extend(['\\', character]),
             // C1 controls steer some terminals too.
@@ -185,9 +193,6 @@ pub fn push_escaped(text: &mut String, value: &str) {
             }
             character => text.push(character),
         }
-    }
-    if end < value.len() {
-        text.push('…');
     }
 }
 

@@ -32,6 +32,32 @@ impl State {
     }
 }
 
+/// What a process does, as its readiness is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It shows positions to viewers.
+    Live,
+    /// It stores them.
+    Durable,
+}
+
+impl Role {
+    /// The word for it, as in `ROLES`.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Durable => "durable",
+        }
+    }
+
+    /// The role of that word.
+    #[must_use]
+    pub fn named(word: &str) -> Option<Self> {
+        [Self::Live, Self::Durable].into_iter().find(|role| role.word() == word)
+    }
+}
+
 /// What a component last said.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
@@ -52,8 +78,8 @@ pub struct Report {
 pub struct Component {
     /// How it is called: `redis`, `database`, `directus`, `roster`, `shards`, `listener`.
     pub name: &'static str,
-    /// Whether the process is ready only while this one works or is impaired.
-    pub is_needed: bool,
+    /// The role that is ready only while this one works or is impaired, if there is one.
+    pub needed_by: Option<Role>,
     report: Mutex<Report>,
     log: Log,
 }
@@ -180,7 +206,7 @@ impl Status {
     }
 
     /// Adds a component, which is starting.
-    pub fn component(&self, name: &'static str, is_needed: bool) -> Arc<Component> {
+    pub fn component(&self, name: &'static str, needed_by: Option<Role>) -> Arc<Component> {
         let report = Report {
             state: State::Starting,
             reason: "It has only just started.".to_owned(),
@@ -190,7 +216,7 @@ impl Status {
         };
         let component = Arc::new(Component {
             name,
-            is_needed,
+            needed_by,
             report: Mutex::new(report),
             log: self.log.clone(),
         });
@@ -199,9 +225,9 @@ impl Status {
     }
 
     /// The component of this name, added if there is none: what several parts share is told once.
-    pub fn component_named(&self, name: &'static str, is_needed: bool) -> Arc<Component> {
+    pub fn component_named(&self, name: &'static str, needed_by: Option<Role>) -> Arc<Component> {
         let known = self.components().into_iter().find(|component| component.name == name);
-        known.unwrap_or_else(|| self.component(name, is_needed))
+        known.unwrap_or_else(|| self.component(name, needed_by))
     }
 
     /// Adds a loop, which has just beaten.
@@ -245,11 +271,19 @@ impl Status {
         self.is_draining.load(Ordering::Relaxed)
     }
 
-    /// True when every needed component works or is impaired, and nothing is going away.
+    /// True when all is well that any role needs.
     #[must_use]
     pub fn is_ready(&self) -> bool {
+        self.is_ready_for(None)
+    }
+
+    /// True when everything that this role needs, or any role when none is named, works or is
+    /// impaired, and nothing is going away.
+    #[must_use]
+    pub fn is_ready_for(&self, role: Option<Role>) -> bool {
+        let is_asked = |needed_by: Role| role.is_none_or(|role| role == needed_by);
         let stands = |component: &Arc<Component>| {
-            !component.is_needed
+            !component.needed_by.is_some_and(is_asked)
                 || matches!(component.report().state, State::Working | State::Impaired)
         };
         !self.is_draining() && self.components().iter().all(stands)

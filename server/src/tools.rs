@@ -1,23 +1,30 @@
 //! The commands that answer a question and end.
 //!
-//! They read what they are given and write what they find. Only `check`, `health` and `schema apply`
-//! connect to anybody, and only the last one changes anything.
+//! They read what they are given and write what they find. Only `check`, `health`, `dlq`, `pending` and
+//! `schema apply` connect to anybody, and only the last one, `dlq requeue` and `dlq drop` change anything.
 
 mod ask;
 mod budget;
 pub mod check;
 pub(crate) mod config;
+pub(crate) mod dlq;
 mod explain;
 pub mod health;
+mod json;
 mod limits;
+pub(crate) mod pending;
+mod plain;
 pub(crate) mod schema;
 mod session;
+pub(crate) mod trouble;
 
 use std::io::{self, BufRead, Write};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Subcommand;
 use engine::position::Codec;
+
+use crate::stream::{Control, Failure};
 
 /// What `pitwall` can be asked to do.
 #[derive(Debug, Subcommand)]
@@ -61,4 +68,10 @@ fn codec(text: &str) -> Result<Codec, &'static str> {
 fn now_ms() -> io::Result<i64> {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).map_err(io::Error::other)?;
     i64::try_from(since.as_millis()).map_err(io::Error::other)
+}
+
+/// The time of Redis, by which it gives ids.
+async fn now_ms_of(control: &mut Control) -> Result<u64, Failure> {
+    let (seconds, microseconds): (u64, u64) = control.call(&redis::cmd("TIME")).await?;
+    Ok(seconds * 1_000 + microseconds / 1_000)
 }

@@ -133,7 +133,7 @@ fn traefik_sends_viewers_and_nothing_else_to_the_port_for_viewers() {
         format!("{router}.tls: \"true\""),
         format!("{router}.priority: \"100\""),
         format!("{service}.server.port: \"{port}\""),
-        format!("{service}.healthcheck.path: /readyz"),
+        format!("{service}.healthcheck.path: /readyz?role=live"),
     ] {
         has_all(COMPOSE, &[&line]);
     }

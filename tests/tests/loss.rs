@@ -310,3 +310,27 @@ fn what_waits_is_counted_only_up_to_a_bound() {
     let (length, undelivered) = read(100);
     assert_eq!(undelivered, Some(length - 140));
 }
+
+#[test]
+fn t30_few_rights_are_enough_and_without_info_a_loss_is_unknown() {
+    let mut race = Race::start(Redis::start(), 0);
+    race.ask::<()>("XTRIM stream-0 MAXLEN 0");
+    race.ask::<()>("XGROUP DESTROY stream-0 processor");
+    let rights = "on >secret-word resetchannels ~stream-0 ~pitwall:loss:* +xinfo +xgroup +xrange \
+                  +client|setname +eval +get +set +del +exists";
+    for (user, more, lost) in [("few", " +info", Some(1)), ("fewer", "", None)] {
+        race.ask::<()>(&format!("ACL SETUSER {user} {rights}{more}"));
+        let url = race.redis.url().replace("redis://", &format!("redis://{user}:secret-word@"));
+        let server = Server::parse(&Secret::new(url)).unwrap();
+        race.control = Control::new(&server).unwrap();
+        race.create();
+        race.loss = Loss::new(&server, "stream-0", GROUP).unwrap();
+        assert_eq!((race.reading().undelivered, race.reading().lost), (Some(0), Some(0)), "{user}");
+        race.ask::<()>("XADD stream-0 * a b");
+        race.ask::<()>("XADD stream-0 MAXLEN 1 * a b");
+        let reading = race.reading();
+        assert_eq!((reading.undelivered, reading.lost), (Some(1), lost), "{user}");
+        race.ask::<()>("XTRIM stream-0 MAXLEN 0");
+        race.ask::<()>("XGROUP DESTROY stream-0 processor");
+    }
+}

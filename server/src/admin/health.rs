@@ -2,9 +2,9 @@
 
 use sonic_rs::{Value, json};
 
-use super::http;
+use super::http::{self, Request};
 use crate::http::Answer;
-use crate::status::{Component, Status};
+use crate::status::{Component, Role, Status};
 
 /// Says whether every loop has come round lately. It asks nobody: neither Redis nor the database can
 /// have this process restarted.
@@ -23,9 +23,15 @@ pub(super) fn healthz(status: &Status) -> Answer {
     if stuck.is_empty() { http::text(200, "ok") } else { http::text(503, &stuck) }
 }
 
-/// Says whether viewers are served, and what each component says of itself.
-pub(super) fn readyz(status: &Status) -> Answer {
-    let is_ready = status.is_ready();
+/// Says whether this process does what it is there for, or what one role of it is there for, and what
+/// each component says of itself.
+pub(super) fn readyz(status: &Status, request: &Request) -> Answer {
+    let role = request.parameter("role");
+    let known = role.and_then(Role::named);
+    if role.is_some() && known.is_none() {
+        return http::text(400, "A role is `live` or `durable`.");
+    }
+    let is_ready = status.is_ready_for(known);
     let body = json!({
         "ready": is_ready,
         "draining": status.is_draining(),
@@ -44,7 +50,8 @@ fn one(component: &Component) -> Value {
     json!({
         "name": component.name,
         "state": report.state.word(),
-        "needed": component.is_needed,
+        "needed": component.needed_by.is_some(),
+        "role": component.needed_by.map(Role::word),
         "reason": report.reason,
         "effect": report.effect,
         "remedy": report.remedy,

@@ -191,6 +191,21 @@ pub(crate) fn pairs(values: Vec<Vec<u8>>) -> Fields {
     fields
 }
 
+/// The fields that [`RAW_REST`] holds; nothing when it is not as it was written.
+pub(crate) fn unpacked(mut bytes: &[u8]) -> Option<Fields> {
+    let mut values = Vec::new();
+    while !bytes.is_empty() {
+        let colon = bytes.iter().position(|&byte| byte == b':')?;
+        let length: usize = str::from_utf8(&bytes[..colon]).ok()?.parse().ok()?;
+        let rest = &bytes[colon + 1..];
+        let comma = rest.get(length).filter(|&&byte| byte == b',');
+        comma?;
+        values.push(rest[..length].to_vec());
+        bytes = &rest[length + 1..];
+    }
+    values.len().is_multiple_of(2).then(|| pairs(values))
+}
+
 fn packed(fields: &[(Vec<u8>, Vec<u8>)]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for text in fields.iter().flat_map(|(name, value)| [name, value]) {
@@ -215,12 +230,17 @@ fn cut(reason: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::{REASON_BYTES_MAX, cut, packed};
+    use super::{REASON_BYTES_MAX, cut, packed, unpacked};
 
     #[test]
     fn d1_fields_beyond_those_with_a_place_are_packed_whole() {
         let fields = [(b"a".to_vec(), b"1:,\0".to_vec()), (Vec::new(), b"xy".to_vec())];
         assert_eq!(packed(&fields), b"1:a,4:1:,\0,0:,2:xy,");
+        assert_eq!(unpacked(&packed(&fields)).unwrap(), fields);
+        for wrong in ["1:a,", "1:a,2:b,", "x:a,1:b,", "1:ab1:c,", "9999999999999999999999:a,", "1"]
+        {
+            assert_eq!(unpacked(wrong.as_bytes()), None, "{wrong}");
+        }
     }
 
     #[test]

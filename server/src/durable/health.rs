@@ -9,7 +9,7 @@ use crate::clock::Clock;
 use crate::context::Context;
 use crate::database::Class;
 use crate::database::catalog::Fault;
-use crate::status::{Component, Reminder, State};
+use crate::status::{Component, Reminder, Role, State};
 use crate::stream::Failure;
 
 /// How long a failure that passes by itself must last to be told.
@@ -117,8 +117,8 @@ impl Health {
             reader_reminder: Reminder::default(),
         };
         Self {
-            writer: context.status.component("writer", true),
-            reader: context.status.component("reader", true),
+            writer: context.status.component("writer", Some(Role::Durable)),
+            reader: context.status.component("reader", Some(Role::Durable)),
             clock: context.clock,
             found: Mutex::new(found),
         }

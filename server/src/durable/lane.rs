@@ -356,7 +356,8 @@ impl Lane {
         let found = self.parts.letters.fields(entry).await.map_err(|it| Trouble::letter(&it))?;
         let are_fields_lost = found.is_none();
         let fields = found.unwrap_or_else(|| rebuilt::fields(batch, row));
-        let letter = DeadLetter { entry, reason, code, fields: &fields, are_fields_lost };
+        let reason = format!("{}.", reason.trim_end_matches('.'));
+        let letter = DeadLetter { entry, reason: &reason, code, fields: &fields, are_fields_lost };
         match self.parts.letters.write(&letter).await.map_err(|it| Trouble::letter(&it))? {
             Written::Added(_) => {
                 self.parts.numbers.acks.increment();

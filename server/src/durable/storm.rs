@@ -36,7 +36,8 @@ impl Storm {
     /// True when one more record may be set aside, which counts it.
     pub(super) fn refuse(&mut self) -> bool {
         let seen = (self.refused.len() + 1).min(WINDOW);
-        let is_within = self.refused_count < REFUSED_MIN.max(seen * self.percent_max / 100);
+        let refused_max = REFUSED_MIN.max(seen * self.percent_max / 100);
+        let is_within = self.percent_max >= 100 || self.refused_count < refused_max;
         if is_within {
             self.note(true);
         }

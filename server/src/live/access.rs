@@ -104,7 +104,7 @@ impl Access {
             directus: Directus::new(&context.config.directus, calls_max),
             database: Database::new(context, "access"),
             member_queries: Semaphore::new(MEMBER_QUERIES_MAX),
-            component: context.status.component("directus", false),
+            component: context.status.component("directus", None),
             sessions: Sessions::default(),
             identities: Memory::new(IDENTITIES_MAX, IDENTITY_QUESTIONS_MAX),
             decisions: Memory::new(DECISIONS_MAX, DECISION_QUESTIONS_MAX),

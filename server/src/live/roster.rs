@@ -88,7 +88,7 @@ impl Keeper {
         Arc::new(Self {
             context: context.clone(),
             database: Database::new(context, "roster"),
-            component: context.status.component("roster", false),
+            component: context.status.component("roster", None),
             heartbeat: context.status.heartbeat("roster", SILENCE_MS_MAX),
             numbers: Numbers::default(),
         })

@@ -29,7 +29,7 @@ use super::mailbox::Address;
 use crate::config::LiveConfig;
 use crate::context::Context;
 use crate::shutdown::Stage;
-use crate::status::{Component, State};
+use crate::status::{Component, Role, State};
 
 /// Connections that the kernel completes and keeps until they are accepted, if its own limit
 /// (`net.core.somaxconn`) allows as many: those of a second at the start of a race.
@@ -59,7 +59,7 @@ pub struct Door {
 /// Accepts connections as soon as `opening` is over and until the process leaves. Before that they
 /// wait in the kernel.
 pub async fn run(listener: TcpListener, door: Door, opening: impl Future<Output = ()>) {
-    let component = door.context.status.component("listener", true);
+    let component = door.context.status.component("listener", Some(Role::Live));
     let prepared = prepared(listener, &door.context.config.live);
     tokio::select! {
         biased;

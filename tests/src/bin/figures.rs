@@ -3,17 +3,18 @@
 //! ```text
 //! cargo run --release --package tests --bin figures -- start     [--viewers N] [--devices N]
 //! cargo run --release --package tests --bin figures -- latency   [--viewers N] [--devices N] [--seconds N]
+//! cargo run --release --package tests --bin figures -- commit    [--rate N]... [--seconds N]
 //! ```
 //!
 //! `start` is the start of a race: everybody connects at once, each with a snapshot. `latency` is the
-//! race: each device reports once a second, and each frame is timed from XADD to the client. They time
-//! a machine, so they never gate a change.
+//! race: each device reports once a second, and each frame is timed from XADD to the client. `commit`
+//! times each row from its XADD to its commit. They time a machine, so they never gate a change.
 
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use tests::figures::{child, latency, start};
+use tests::figures::{child, commit, latency, start};
 
 #[derive(Debug, Parser)]
 #[command(name = "figures")]
@@ -40,6 +41,13 @@ enum What {
         #[arg(long, default_value_t = 30)]
         seconds: u64,
     },
+    /// From XADD to the commit of the row.
+    Commit {
+        #[arg(long, default_values_t = [1, 100, 10_000])]
+        rate: Vec<u64>,
+        #[arg(long, default_value_t = 20)]
+        seconds: u64,
+    },
     /// The program under measure; started by the others.
     #[command(hide = true)]
     Serve { redis_url: String, postgres_url: String, directus_port: u16 },
@@ -51,6 +59,7 @@ fn main() -> ExitCode {
         What::Latency { viewers, devices, seconds } => {
             latency::run(viewers, devices, Duration::from_secs(seconds));
         }
+        What::Commit { rate, seconds } => commit::run(&rate, Duration::from_secs(seconds)),
         What::Serve { redis_url, postgres_url, directus_port } => {
             child::serve(&redis_url, &postgres_url, directus_port);
         }

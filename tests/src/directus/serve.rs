@@ -14,6 +14,9 @@ use super::{Kind, Mode, Shared};
 /// Longest request that is read.
 const REQUEST_BYTES_MAX: usize = 64 * 1024;
 
+/// Between two looks at a connection that could not be taken.
+const PAUSE: Duration = Duration::from_millis(10);
+
 /// A good user, compressed by gzip.
 const COMPRESSED: &[u8] =
     b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03\xabVJI,IT\xb2\xaaV\xcaLQ\xb2R*U\xaa\xad\x05\x00\
@@ -38,7 +41,12 @@ pub(super) async fn serve(listener: StdListener, shared: Arc<Shared>) {
         shared.listens.notify_all();
         loop {
             tokio::select! {
-                Ok((stream, _)) = listener.accept() => {
+                accepted = listener.accept() => {
+                    let Ok((stream, _)) = accepted else {
+                        // A test may take away the files of its process, and give them back.
+                        tokio::time::sleep(PAUSE).await;
+                        continue;
+                    };
                     shared.change(|state| state.connections += 1);
                     let shared = shared.clone();
                     connections.spawn(async move {

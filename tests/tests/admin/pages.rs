@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use pitwall::status::State;
+use pitwall::status::{Role, State};
 use serde_json::json;
 use tests::exposition::Exposition;
 
@@ -17,7 +17,7 @@ fn healthz_is_well_until_a_loop_is_silent_and_names_it() {
     let _beating = office.context.status.heartbeat("roster", 60_000);
     assert_eq!(office.get("/healthz").status, 200);
     // Redis and the database are not asked, and have no say.
-    office.context.status.component("redis", true).set(State::Failed, "gone", "", "");
+    office.context.status.component("redis", Some(Role::Live)).set(State::Failed, "gone", "", "");
     assert_eq!(office.get("/healthz").status, 200);
     let stuck = office.context.status.heartbeat("shard-1", 0);
     while stuck.silence_ms() == 0 {
@@ -32,8 +32,8 @@ fn healthz_is_well_until_a_loop_is_silent_and_names_it() {
 #[test]
 fn readyz_names_each_component_with_its_state_and_effect() {
     let office = Office::open();
-    let redis = office.context.status.component("redis", true);
-    let database = office.context.status.component("database", false);
+    let redis = office.context.status.component("redis", Some(Role::Live));
+    let database = office.context.status.component("database", None);
     let answer = office.get("/readyz");
     assert_eq!((answer.status, &answer.value()["ready"]), (503, &json!(false)));
     redis.is_working("Redis answers.");
@@ -45,10 +45,11 @@ fn readyz_names_each_component_with_its_state_and_effect() {
     assert!(since.as_str().unwrap().ends_with('Z'), "{since}");
     value["components"][0]["since"].take();
     let expected = json!({ "ready": true, "draining": false, "components": [
-        { "name": "redis", "state": "working", "needed": true, "reason": "Redis answers.",
-          "effect": "", "remedy": "", "since": null },
-        { "name": "database", "state": "failed", "needed": false, "reason": "Nobody \"listens\".",
-          "effect": "Entries appear late.", "remedy": "Start it.", "since": null },
+        { "name": "redis", "state": "working", "needed": true, "role": "live",
+          "reason": "Redis answers.", "effect": "", "remedy": "", "since": null },
+        { "name": "database", "state": "failed", "needed": false, "role": null,
+          "reason": "Nobody \"listens\".", "effect": "Entries appear late.",
+          "remedy": "Start it.", "since": null },
     ]});
     assert_eq!(value, expected);
     office.context.status.drain();
@@ -57,9 +58,23 @@ fn readyz_names_each_component_with_its_state_and_effect() {
 }
 
 #[test]
+fn readyz_of_a_role_asks_for_nothing_that_only_the_other_needs() {
+    let office = Office::open();
+    let status = &office.context.status;
+    status.component("redis", Some(Role::Live)).is_working("Redis answers.");
+    let writer = status.component("writer", Some(Role::Durable));
+    writer.set(State::Failed, "There is no table.", "Nothing is stored.", "Make one.");
+    let ready = |path: &str| office.get(path).status;
+    assert_eq!((ready("/readyz?role=live"), ready("/readyz?role=durable")), (200, 503));
+    assert_eq!((ready("/readyz"), ready("/readyz?role=chief")), (503, 400));
+    writer.is_working("Positions are being stored.");
+    assert_eq!((ready("/readyz?role=durable"), ready("/readyz")), (200, 200));
+}
+
+#[test]
 fn statusz_tells_everything_to_programs_and_to_people() {
     let office = Office::open();
-    office.context.status.component("redis", true).is_working("Redis answers.");
+    office.context.status.component("redis", Some(Role::Live)).is_working("Redis answers.");
     let _beating = office.context.status.heartbeat("roster", 60_000);
     let value = office.get("/statusz").value();
     assert_eq!(value["version"], json!(env!("CARGO_PKG_VERSION")));
@@ -143,7 +158,7 @@ fn a_flamegraph_shows_who_was_busy() {
 fn t4_no_page_holds_a_secret_of_the_settings() {
     let office = Office::open();
     let status = &office.context.status;
-    status.component("database", false).set(State::Failed, "It is away.", "", "");
+    status.component("database", None).set(State::Failed, "It is away.", "", "");
     for path in ["healthz", "readyz", "statusz", "statusz?format=text", "metrics", "debug/", "x"] {
         let bearer = format!(
             "GET /{path} HTTP/1.1\r\nHost: localhost\r\nCookie: s={CANARY}\r\n\

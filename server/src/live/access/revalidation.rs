@@ -77,7 +77,7 @@ async fn look(access: Arc<Access>, shards: Arc<[Address]>) {
     if !is_on && settings.session_max_ms == 0 {
         return;
     }
-    let component = is_on.then(|| access.context.status.component("revalidation", false));
+    let component = is_on.then(|| access.context.status.component("revalidation", None));
     let period = if is_on { settings.revalidate_ms } else { AGE_INTERVAL_MS };
     let period = Duration::from_millis(period);
     let mut ticks = interval_at(Instant::now() + period, period);

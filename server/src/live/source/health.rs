@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::clock::Clock;
 use crate::context::Context;
-use crate::status::{Component, Reminder, State};
+use crate::status::{Component, Reminder, Role, State};
 
 /// How long a failure that has just been told may last before it is told again.
 const AGAIN_MS: u64 = 5_000;
@@ -70,7 +70,7 @@ impl Health {
             reminder: Reminder::default(),
         };
         Self {
-            component: context.status.component("redis", true),
+            component: context.status.component("redis", Some(Role::Live)),
             clock: context.clock,
             found: Mutex::new(found),
         }
