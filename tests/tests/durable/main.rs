@@ -2,6 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod holding;
+mod planes;
+mod postgres;
 mod refusals;
 mod rig;
+mod shape;
 mod storing;
