@@ -9,7 +9,7 @@
 #[path = "upgrade/entrance.rs"]
 mod entrance;
 
-use std::net::TcpStream;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -39,12 +39,16 @@ fn f83_without_files_the_listener_waits_says_so_and_recovers_by_itself() {
     let is = |state: State| report().is_some_and(|report| report.state == state);
     entrance.until("the listener works", || is(State::Working));
     // Sockets that exist already can connect; whoever accepts them needs a file more.
-    let sockets: Vec<OwnedFd> = (0..CLIENTS)
+    let mut sockets: Vec<OwnedFd> = (0..=CLIENTS)
         .map(|_| socket(AddressFamily::INET, SocketType::STREAM, None).unwrap())
         .collect();
     let before = getrlimit(Resource::Nofile).current;
     let highest = sockets.iter().map(|socket| socket.as_raw_fd()).max().unwrap();
     limit_files(Some(u64::try_from(highest).unwrap() + 1));
+    // Directus is of this process, too: it has no file left for whoever comes next.
+    let at_directus = sockets.pop().unwrap();
+    connect(&at_directus, &SocketAddr::from((Ipv4Addr::LOCALHOST, entrance.authority.port)))
+        .unwrap();
     for socket in &sockets {
         connect(socket, &entrance.address).unwrap();
     }
