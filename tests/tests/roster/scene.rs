@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,10 +13,11 @@ use pitwall::config::Config;
 use pitwall::context::Context;
 use pitwall::live::roster::Keeper;
 use pitwall::live::source::SourceMail;
-use pitwall::log::{Level, Log};
+use pitwall::log::Level;
 use pitwall::metrics::{Page, Section as _};
 use pitwall::shutdown::{Shutdown, Stage};
 use pitwall::status::{Report, State};
+use tests::lines::Lines;
 use tests::platform::{self, imei, uuid};
 use tests::postgres::{FAST, Postgres};
 use tokio::runtime::Runtime;
@@ -72,14 +72,15 @@ impl Database {
         platform::unregister(&self.client, &uuid(event), &uuid(device + 500)).await;
     }
 
-    /// An event with one device that has sent these fixes, one a second.
+    /// An event with one device that has sent these fixes, one a second. It is registered last: a
+    /// keeper that runs looks once for the fix of a newcomer, and leaves what follows to the stream.
     pub(crate) async fn add_race(&self, event: u64, device: u64, fixes: &[i64]) {
         self.add_event(event).await;
         self.add_device(device).await;
-        self.register(event, device).await;
         for &ts_ms in fixes {
             self.add_fix(device, ts_ms).await;
         }
+        self.register(event, device).await;
     }
 
     pub(crate) async fn add_fix(&self, device: u64, ts_ms: i64) {
@@ -100,6 +101,7 @@ pub(crate) struct Scene {
     /// How many rosters came.
     pub(crate) rosters: usize,
     slots: HashMap<(EventId, String), Slots>,
+    log: Lines,
 }
 
 impl Scene {
@@ -113,13 +115,13 @@ impl Scene {
         let mut config = Config::new("redis://127.0.0.1:1", url);
         config.live.refresh_ms = REFRESH_MS;
         change(&mut config);
-        let log = Log::to(Level::Debug, "test", io::sink());
-        let context = Context::new(config, log, Shutdown::default());
+        let (sink, log) = Lines::of(Level::Debug, "test");
+        let context = Context::new(config, sink, Shutdown::default());
         let (sender, mail) = mpsc::channel(64);
         let keeper = Keeper::new(&context);
         tokio::spawn(keeper.clone().run(sender));
         let slots = HashMap::new();
-        Self { context, keeper, mail, roster: None, rosters: 0, slots }
+        Self { context, keeper, mail, roster: None, rosters: 0, slots, log }
     }
 
     /// Waits until the condition is true of what was heard so far.
@@ -138,6 +140,10 @@ impl Scene {
         let looks = self.looks();
         // The look that is under way may have begun before.
         self.until("it looks twice", |scene| scene.looks() >= looks + 2).await;
+        // What it has found was sent before it counted the look.
+        while let Ok(mail) = self.mail.try_recv() {
+            self.apply(mail);
+        }
     }
 
     fn looks(&self) -> u64 {
@@ -178,6 +184,13 @@ impl Scene {
 
     pub(crate) fn is(&self, name: &str, state: State) -> bool {
         self.report(name).state == state
+    }
+
+    /// True when a component has come to this state with such a reason, be it for a moment.
+    pub(crate) fn was(&self, name: &str, state: State, reason: &str) -> bool {
+        let component = format!(r#""component":"{name}","state":"{}""#, state.word());
+        let text = self.log.text();
+        text.lines().any(|line| line.contains(&component) && line.contains(reason))
     }
 
     /// The value of a sample of the metrics page, 0 when it is not there.
