@@ -10,7 +10,7 @@ use crate::context::Context;
 use crate::database::Class;
 use crate::database::catalog::Fault;
 use crate::status::{Component, Reminder, Role, State};
-use crate::stream::Failure;
+use crate::stream::{self, Failure};
 
 /// How long a failure that passes by itself must last to be told.
 const LASTING_MS: u64 = 1_000;
@@ -30,6 +30,14 @@ const UNREAD: &str = "No new position is stored at the moment. They stay in Redi
 const EVICTED: &str = "Positions are stored, but those that wait may vanish at any time.";
 
 const NO_EVICTION: &str = "Give Redis enough memory and set maxmemory-policy to noeviction.";
+
+/// What it means that entries which cannot be decoded wait.
+const PARKED: &str = "What can be decoded is stored. The others stay in Redis, unacknowledged, until \
+                      they are few beside it.";
+
+const DECODE_REMEDY: &str = "Look at some with `pitwall dlq list`. If the producer has changed, set it \
+                             right or update pitwall; if they may all be set aside, start with \
+                             WRITE_STORM_PERCENT=100.";
 
 const WAIT: &str = "Look at Redis and at the way to it. Reading resumes by itself.";
 
@@ -53,8 +61,14 @@ impl Trouble {
         Self {
             class: Class::Outage,
             words: format!("A record is refused and cannot be set aside. {}", failure.words),
-            remedy: "Let Redis take writes again: look at its disk, its memory and its role."
-                .to_owned(),
+            remedy: match failure.class {
+                stream::Class::Hold => {
+                    "Give the Redis user the rights that a process which stores positions needs; \
+                     deploy/README.md lists them."
+                }
+                _ => "Let Redis take writes again: look at its disk, its memory and its role.",
+            }
+            .to_owned(),
         }
     }
 
@@ -98,6 +112,8 @@ struct Found {
     /// What of the database is worse than it could be.
     warning: Option<Fault>,
     danger: Option<Danger>,
+    /// Why entries that cannot be decoded wait.
+    parked: Option<String>,
     /// Why this Redis must not be relied on.
     policy: Option<String>,
     writer_reminder: Reminder,
@@ -112,6 +128,7 @@ impl Health {
             has_worked: false,
             warning: None,
             danger: None,
+            parked: None,
             policy: None,
             writer_reminder: Reminder::default(),
             reader_reminder: Reminder::default(),
@@ -177,12 +194,17 @@ impl Health {
     /// Entries are being read.
     pub(super) fn reads(&self) {
         let found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        match (&found.policy, &found.danger) {
-            (Some(reason), _) => self.reader.set(State::Failed, reason, EVICTED, NO_EVICTION),
-            (None, Some(Danger { reason, effect, remedy })) => {
+        match (&found.policy, &found.danger, &found.parked) {
+            (Some(reason), _, _) => self.reader.set(State::Failed, reason, EVICTED, NO_EVICTION),
+            (None, Some(Danger { reason, effect, remedy }), _) => {
                 self.reader.set(State::Impaired, reason, effect, remedy);
             }
-            (None, None) => self.reader.is_working("The stream is being read for the database."),
+            (None, None, Some(reason)) => {
+                self.reader.set(State::Impaired, reason, PARKED, DECODE_REMEDY);
+            }
+            (None, None, None) => {
+                self.reader.is_working("The stream is being read for the database.");
+            }
         }
     }
 
@@ -202,7 +224,17 @@ impl Health {
         self.reader.set(State::Failed, reason, UNREAD, remedy);
     }
 
-    /// Nothing more is read: too many records cannot be set aside.
+    /// Entries that cannot be decoded wait, for this reason; `is_full` when nothing is read before
+    /// one is answered for.
+    pub(super) fn parks(&self, reason: Option<&str>, is_full: bool) {
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        found.parked = reason.map(str::to_owned);
+        if let Some(reason) = reason.filter(|_| is_full) {
+            self.reader.set(State::Failed, reason, HELD, DECODE_REMEDY);
+        }
+    }
+
+    /// Nothing more is read: a record cannot be set aside.
     pub(super) fn reading_holds(&self, reason: &str, remedy: &str) {
         self.reader.set(State::Failed, reason, HELD, remedy);
     }

@@ -38,6 +38,15 @@ const GROWTH: usize = 8;
 /// How often a piece may meet rows that it leaves out before its rows are written one by one.
 const CONFLICTS_MAX: u32 = 3;
 
+/// What to do about rows that the database refuses, too many to be set aside.
+const STORM_REMEDY: &str = "Look for the constraint or the trigger that the reason names, and at what \
+                            was set aside with `pitwall dlq list`. If all of them may be set aside, \
+                            start with WRITE_STORM_PERCENT=100.";
+
+/// What to do about rows that vanish.
+const SWALLOWED_REMEDY: &str = "Look with `\\d+ positions` for a trigger or a rule that keeps rows out, \
+                                and take it away.";
+
 /// What a lane needs.
 pub(super) struct Parts {
     pub(super) number: usize,
@@ -74,6 +83,8 @@ pub(super) struct Lane {
     backoff: Backoff,
     /// So many rows can be written in the time there is, as far as is known.
     rows_max: usize,
+    /// Refused rows that had to wait since a row was last stored.
+    postponed: usize,
     fresh: Vec<u32>,
     suspect: Vec<u32>,
 }
@@ -101,6 +112,7 @@ impl Lane {
             looked: Instant::now(),
             backoff: Backoff::default(),
             rows_max: usize::MAX,
+            postponed: 0,
             fresh: Vec::new(),
             suspect: Vec::new(),
         }
@@ -244,6 +256,7 @@ impl Lane {
     /// Rows are safe.
     fn works(&mut self, rows: u64) {
         self.backoff.reset();
+        self.postponed = 0;
         let rows = usize::try_from(rows).unwrap_or(usize::MAX);
         self.parts.storm.lock().unwrap_or_else(PoisonError::into_inner).stored(rows);
         self.parts.health.lane_works(self.parts.number);
@@ -274,8 +287,7 @@ impl Lane {
             Class::Conflict => {
                 let is_same = work.carefully() || work.conflict() < CONFLICTS_MAX;
                 if !is_same && !work.take_apart() {
-                    self.hold(&error);
-                    sleep(HOLD).await;
+                    self.refuse(&error, work, done).await;
                 }
             }
             Class::Outage | Class::Schema => {
@@ -311,13 +323,16 @@ impl Lane {
                      a trigger, a rule or a fault of the table swallows it.";
         // A statement that a rule made empty stays so for as long as its session lives.
         self.session = None;
-        self.hold(&DatabaseError::local(Class::Schema, words));
+        self.hold_until(Class::Schema, words.to_owned(), SWALLOWED_REMEDY);
         sleep(HOLD).await;
     }
 
     fn hold(&self, error: &DatabaseError) {
-        let remedy = error.class.remedy().to_owned();
-        let trouble = Trouble { class: error.class, words: error.words.clone(), remedy };
+        self.hold_until(error.class, error.words.clone(), error.class.remedy());
+    }
+
+    fn hold_until(&self, class: Class, words: String, remedy: &str) {
+        let trouble = Trouble { class, words, remedy: remedy.to_owned() };
         self.parts.health.lane_holds(self.parts.number, trouble);
     }
 
@@ -328,8 +343,13 @@ impl Lane {
             (!storm.refuse()).then(|| storm.words())
         };
         if let Some(words) = storm {
+            // What else there is may be good, and then there are fewer bad ones among all.
+            self.postponed += 1;
+            if work.postpone() && self.postponed <= work.len() {
+                return;
+            }
             let words = format!("{words} The last one: {}", error.words);
-            self.hold(&DatabaseError::local(Class::Schema, &words));
+            self.hold_until(Class::Schema, words, STORM_REMEDY);
             return sleep(HOLD).await;
         }
         let (rows, _) = work.piece().expect("a single row was tried");

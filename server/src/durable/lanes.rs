@@ -21,6 +21,9 @@ use crate::status::Heartbeat;
 /// Batches for each lane: one is filled while the other is written.
 const BATCHES: usize = 2;
 
+/// Rows are read when a batch has room for at least this part of it.
+const ROOM_PART: usize = 4;
+
 /// The way to one lane.
 struct Hand {
     sender: mpsc::Sender<RowBatch>,
@@ -72,10 +75,12 @@ impl Lanes {
         self.hands[lane].filling.push(row)
     }
 
-    /// How many rows fit, wherever they belong.
+    /// How many rows fit, wherever they belong. None when they are so few that reading them would
+    /// cost Redis more than waiting costs.
     pub(super) fn room(&self) -> usize {
         let room = |hand: &Hand| self.rows_max - hand.filling.len();
-        self.hands.iter().map(room).min().unwrap_or(0)
+        let room = self.hands.iter().map(room).min().unwrap_or(0);
+        if room < (self.rows_max / ROOM_PART).max(1) { 0 } else { room }
     }
 
     /// Rows that are in a batch.

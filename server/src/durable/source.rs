@@ -40,13 +40,13 @@ const CALM: Duration = Duration::from_secs(1);
 
 /// How long the last read may take when the process ends: as long as Redis may hold it, and its
 /// entries.
-const LAST_TURN: Duration = Duration::from_millis(BLOCK_MS + 300);
+pub(super) const LAST_TURN_MS: u64 = BLOCK_MS + 300;
 
 /// How long the database is waited for at the end when it is known to be away: one more try.
 const HELD_END: Duration = Duration::from_millis(2_500);
 
 /// How long the last acknowledgements may take.
-const LAST_ACKS: Duration = Duration::from_millis(1_500);
+pub(super) const LAST_ACKS_MS: u64 = 1_500;
 
 /// What is read, and as whom.
 #[derive(Clone, Debug)]
@@ -120,7 +120,7 @@ impl Reader {
         let shutdown = self.context.shutdown.clone();
         let overdue = async {
             shutdown.reached(Stage::Leaving).await;
-            sleep(LAST_TURN).await;
+            sleep(Duration::from_millis(LAST_TURN_MS)).await;
         };
         let served = tokio::select! {
             biased;
@@ -148,13 +148,14 @@ impl Reader {
     /// Everything taken is in a batch or answered for; what is neither is shown.
     fn weigh(&self) {
         let waiting = self.numbers.ledger().waiting();
-        let held = self.intake.lanes.rows() as u64;
+        let held = (self.intake.lanes.rows() + self.intake.yard.len()) as u64;
         self.numbers.residual.set(waiting.cast_signed() - held.cast_signed());
     }
 
     async fn turn(&mut self) -> Result<(), Failure> {
         self.connect().await?;
         self.intake.lanes.dispatch();
+        self.intake.settle().await;
         if self.intake.lanes.room() == 0 {
             if !self.intake.lanes.acks.is_empty() {
                 return self.acknowledge().await;
@@ -192,7 +193,7 @@ impl Reader {
     /// pending, too, and is known.
     fn begin_again(&mut self) {
         self.step = Step::Pending(EntryId::default());
-        self.intake.held = self.intake.lanes.held();
+        self.intake.held = self.intake.in_flight();
         self.intake.held.extend(&self.acking);
         self.is_busy = false;
     }
@@ -361,8 +362,8 @@ impl Reader {
         let Ok(Some(fields)) = self.intake.letters.fields(entry).await else { return false };
         self.numbers.records.increment();
         self.numbers.book(|ledger| ledger.taken += 1);
-        let reason = "The entry is longer than pitwall reads.";
-        self.intake.cannot_decode(entry, reason, &fields).await;
+        let reason = "The entry is longer than pitwall reads.".to_owned();
+        self.intake.cannot_decode(entry, reason, fields).await;
         true
     }
 
@@ -383,9 +384,9 @@ impl Reader {
                 () = sleep_until(look.min(deadline)) => {}
             }
         }
-        self.acknowledge_last(deadline + LAST_ACKS).await;
+        self.acknowledge_last(deadline + Duration::from_millis(LAST_ACKS_MS)).await;
         self.weigh();
-        let (rows, acks) = (self.intake.lanes.rows(), self.unacknowledged());
+        let (rows, acks) = (self.numbers.ledger().waiting(), self.unacknowledged() as u64);
         if rows + acks > 0 {
             let words =
                 "entries are left pending in Redis; whoever reads the group next writes them";
