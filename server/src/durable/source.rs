@@ -165,7 +165,7 @@ impl Reader {
         if self.is_busy {
             self.linger().await;
         }
-        if self.step == Step::New && self.claims.is_due(self.intake.lanes.oldest()) {
+        if self.step == Step::New && self.claims.is_due() {
             self.claim().await
         } else {
             self.read().await
@@ -246,12 +246,18 @@ impl Reader {
         let command = self.claims.command(stream, group, consumer, self.count());
         self.ask(&command, 0).await?;
         let link = self.link.as_ref().expect("it was just asked");
-        let claimed = claims::read(link.reply())?;
-        let (next, lost) = (claimed.next, claimed.lost as u64);
-        self.intake.take(claimed.entries, Origin::Claimed).await?;
+        let claims::Claimed { after, entries, own, lost } = claims::read(link.reply())?;
+        self.intake.take(entries, Origin::Claimed).await?;
         self.numbers.book(|ledger| ledger.taken += lost);
         self.intake.is_lost(lost);
-        self.claims.went_on(next);
+        self.claims.went_on(after);
+        if !own.is_empty() {
+            let held = self.intake.lanes.held();
+            if own.iter().any(|entry| !held.contains(entry)) {
+                // It was delivered over a connection that had ended already.
+                self.begin_again();
+            }
+        }
         Ok(())
     }
 
