@@ -91,6 +91,8 @@ struct Found {
     lanes: Vec<LaneState>,
     /// A lane has written, or looked at the table.
     has_worked: bool,
+    /// The last read has worked.
+    is_reading: bool,
     danger: Option<Danger>,
     /// Why this Redis must not be relied on.
     policy: Option<String>,
@@ -104,6 +106,7 @@ impl Health {
         let found = Found {
             lanes: vec![LaneState::Idle; context.config.write.lane_count],
             has_worked: false,
+            is_reading: false,
             danger: None,
             policy: None,
             writer_reminder: Reminder::default(),
@@ -158,34 +161,29 @@ impl Health {
 
     /// Entries are being read.
     pub(super) fn reads(&self) {
-        let found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        match (&found.policy, &found.danger) {
-            (Some(reason), _) => self.reader.set(State::Failed, reason, EVICTED, NO_EVICTION),
-            (None, Some(Danger { reason, effect, remedy })) => {
-                self.reader.set(State::Impaired, reason, effect, remedy);
-            }
-            (None, None) => self.reader.is_working("The stream is being read for the database."),
-        }
+        self.change_reader(|found| found.is_reading = true);
     }
 
     /// This Redis can be relied on, or why it must not be.
     pub(super) fn policy(&self, trouble: Option<String>) {
-        self.found.lock().unwrap_or_else(PoisonError::into_inner).policy = trouble;
+        self.change_reader(|found| found.policy = trouble);
     }
 
     /// What threatens entries that are still to be stored, if anything does.
     pub(super) fn danger_is(&self, danger: Option<Danger>) {
-        self.found.lock().unwrap_or_else(PoisonError::into_inner).danger = danger;
+        self.change_reader(|found| found.danger = danger);
     }
 
     /// None can be read; whether only a person can help.
     pub(super) fn cannot_read(&self, reason: &str, needs_person: bool) {
+        self.change_reader(|found| found.is_reading = false);
         let remedy = if needs_person { PERSON } else { WAIT };
         self.reader.set(State::Failed, reason, UNREAD, remedy);
     }
 
     /// Nothing more is read: too many records cannot be set aside.
     pub(super) fn reading_holds(&self, reason: &str, remedy: &str) {
+        self.change_reader(|found| found.is_reading = false);
         self.reader.set(State::Failed, reason, HELD, remedy);
     }
 
@@ -195,6 +193,23 @@ impl Health {
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         found.writer_reminder.tick(&self.writer, self.clock);
         found.reader_reminder.tick(&self.reader, self.clock);
+    }
+
+    /// While nothing is read because the lanes are full, the danger is the greatest: it is told when
+    /// it is found, not when something is read.
+    fn change_reader(&self, change: impl FnOnce(&mut Found)) {
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut found);
+        if !found.is_reading {
+            return;
+        }
+        match (&found.policy, &found.danger) {
+            (Some(reason), _) => self.reader.set(State::Failed, reason, EVICTED, NO_EVICTION),
+            (None, Some(Danger { reason, effect, remedy })) => {
+                self.reader.set(State::Impaired, reason, effect, remedy);
+            }
+            (None, None) => self.reader.is_working("The stream is being read for the database."),
+        }
     }
 
     fn change(&self, change: impl FnOnce(&mut Found)) {
