@@ -17,7 +17,7 @@ use super::lanes::Lanes;
 use super::numbers::Numbers;
 use super::storm::Storm;
 use crate::status::Heartbeat;
-use crate::stream::{Entries, Entry, Malformed};
+use crate::stream::{Class, Entries, Entry, Malformed};
 
 /// Between two looks at an entry that may not be set aside yet.
 const HOLD: Duration = Duration::from_secs(2);
@@ -146,6 +146,8 @@ impl Intake {
                     break;
                 }
                 Ok(Written::NotPending) => break,
+                // It is pending no more. Whoever waited for the group would keep it from being made.
+                Err(failure) if failure.class == Class::GroupLost => break,
                 Ok(Written::Full) => Trouble::letters_full(),
                 Err(failure) => Trouble::letter(&failure),
             };
