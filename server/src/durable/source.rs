@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::acks;
 use super::claims::{self, Claims};
+use super::dead_letter::Fields;
 use super::group;
 use super::health::Health;
 use super::intake::{BEAT, Intake, Origin};
@@ -20,7 +21,8 @@ use crate::context::Context;
 use crate::error::Stop;
 use crate::shutdown::Stage;
 use crate::stream::{
-    Backoff, Class, Control, Entries, Failure, Link, Malformed, Server, clustered, first_id,
+    BULK_BYTES_MAX, Backoff, Class, Control, Entries, Failure, Link, Malformed, REPLY_BYTES_MAX,
+    Server, clustered, first_id,
 };
 
 /// How long Redis may hold a read that finds nothing.
@@ -365,6 +367,10 @@ impl Reader {
         self.link = None;
         let Some(entry) = found else { return false };
         let Ok(Some(fields)) = self.intake.letters.fields(entry).await else { return false };
+        // A length may also have been garbled on its way.
+        if !is_too_long(&fields) {
+            return false;
+        }
         self.numbers.records.increment();
         self.numbers.book(|ledger| ledger.taken += 1);
         let reason = "The entry is longer than pitwall reads.";
@@ -418,6 +424,19 @@ impl Reader {
     fn unacknowledged(&self) -> usize {
         self.intake.lanes.acks.len() + self.acking.len()
     }
+}
+
+/// True when no reply may hold these fields. The length of each value takes a line of its own.
+fn is_too_long(fields: &Fields) -> bool {
+    const LINES_BYTES: usize = "$1048576\r\n\r\n".len();
+    let mut bytes = 0;
+    for text in fields.iter().flat_map(|(name, value)| [name, value]) {
+        if text.len() > BULK_BYTES_MAX {
+            return true;
+        }
+        bytes += text.len() + LINES_BYTES;
+    }
+    bytes > REPLY_BYTES_MAX
 }
 
 /// Waits for something while the lanes' answers are taken and the heart beats.
