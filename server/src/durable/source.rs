@@ -84,6 +84,8 @@ pub(super) struct Reader {
     step: Step,
     backoff: Backoff,
     has_had_group: bool,
+    /// The newest entry that was read, for whoever looks for what is gone.
+    newest: Option<EntryId>,
     /// Reads one entry at a time so often, since one of them makes a reply too long.
     careful_left: usize,
     began: Instant,
@@ -108,6 +110,7 @@ impl Reader {
             step: Step::Pending(EntryId::default()),
             backoff: Backoff::default(),
             has_had_group: false,
+            newest: None,
             careful_left: 0,
             began: now,
             is_busy: false,
@@ -231,6 +234,7 @@ impl Reader {
         let entries = Entries::of_read(link.reply())?;
         let (taken, last) = self.intake.take(entries, origin).await?;
         self.has_read(taken, count);
+        self.newest = self.newest.max(last);
         if let Step::Pending(from) = self.step {
             self.step = match last {
                 Some(last) => Step::Pending(last.max(from)),
@@ -328,9 +332,11 @@ impl Reader {
         if self.has_had_group {
             self.has_had_group = false;
             self.numbers.stream_resets.increment();
+            let newest = self.newest.take().map_or_else(String::new, |entry| entry.to_string());
+            let Names { stream, group, .. } = &self.names;
             self.context.log.warn(
                 "the group or its stream is gone; it is made again and read from its beginning",
-                &[("stream", &self.names.stream), ("group", &self.names.group)],
+                &[("stream", stream), ("group", group), ("newest_entry", &newest)],
             );
         }
         self.pause().await;
