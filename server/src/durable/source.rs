@@ -4,6 +4,7 @@
 //! An entry is acknowledged only when it is answered for, in the same round trip as the next read.
 //! When the lanes have no room nothing more is read: then the stream in Redis is the queue.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,6 +37,13 @@ const ANSWER_MS_MAX: u64 = 1_000;
 
 /// Most entries of one read.
 const READ_ENTRIES_MAX: usize = 10_000;
+
+/// Most entries acknowledged at once, some 250 KB; fewer after a failure, so that a wire that is too
+/// slow for them does not fail over them for ever.
+const ACKS_MAX: usize = 10_000;
+
+/// The fewest.
+const ACKS_MIN: usize = 16;
 
 /// How long a connection has to work before the next failure counts as the first one again.
 const CALM: Duration = Duration::from_secs(1);
@@ -75,6 +83,8 @@ pub(super) struct Reader {
     intake: Intake,
     /// Entries whose acknowledgement is under way.
     acking: Vec<EntryId>,
+    /// How many of them go at once.
+    acks_max: usize,
     health: Arc<Health>,
     numbers: Arc<Numbers>,
     claims: Claims,
@@ -104,6 +114,7 @@ impl Reader {
             names,
             intake,
             acking: Vec::new(),
+            acks_max: ACKS_MAX,
             link: None,
             has_been_open: false,
             opened: now,
@@ -161,7 +172,7 @@ impl Reader {
         self.connect().await?;
         self.intake.lanes.dispatch();
         if self.intake.lanes.room() == 0 {
-            if !self.intake.lanes.acks.is_empty() {
+            if self.unacknowledged() > 0 {
                 return self.acknowledge().await;
             }
             self.intake.lanes.answered(&self.intake.heartbeat).await;
@@ -197,9 +208,15 @@ impl Reader {
     /// pending, too, and is known.
     fn begin_again(&mut self) {
         self.step = Step::Pending(EntryId::default());
-        self.intake.held = self.intake.lanes.held();
-        self.intake.held.extend(&self.acking);
+        self.intake.held = self.held();
         self.is_busy = false;
+    }
+
+    /// The entries this process answers for.
+    fn held(&self) -> HashSet<EntryId> {
+        let mut held = self.intake.lanes.held();
+        held.extend(&self.acking);
+        held
     }
 
     /// Lets entries gather, so that neither Redis nor PostgreSQL is asked for each by itself.
@@ -258,7 +275,7 @@ impl Reader {
         self.intake.is_lost(lost);
         self.claims.went_on(after);
         if !own.is_empty() {
-            let held = self.intake.lanes.held();
+            let held = self.held();
             if own.iter().any(|entry| !held.contains(entry)) {
                 // It was delivered over a connection that had ended already.
                 self.begin_again();
@@ -281,7 +298,8 @@ impl Reader {
     async fn ask(&mut self, command: &[u8], block_ms: u64) -> Result<(), Failure> {
         // Those of a call that failed, or was given up, may have been taken: they are sent again.
         self.acking.append(&mut self.intake.lanes.acks);
-        let before = acks::pack(&self.names.stream, &self.names.group, &self.acking);
+        let count = self.acking.len().min(self.acks_max);
+        let before = acks::pack(&self.names.stream, &self.names.group, &self.acking[..count]);
         let within = Duration::from_millis(block_ms + ANSWER_MS_MAX);
         let link = self.link.as_mut().expect("every turn begins with a connection");
         let asked = async {
@@ -290,8 +308,9 @@ impl Reader {
         };
         let sum = meanwhile(&mut self.intake, asked).await?;
         self.numbers.acks.add(sum);
-        self.numbers.acks_missing.add((self.acking.len() as u64).saturating_sub(sum));
-        self.acking.clear();
+        self.numbers.acks_missing.add((count as u64).saturating_sub(sum));
+        self.acking.drain(..count);
+        self.acks_max = (self.acks_max * 2).min(ACKS_MAX);
         Ok(())
     }
 
@@ -310,6 +329,7 @@ impl Reader {
     /// A turn has failed: what follows is decided here.
     async fn suffer(&mut self, failure: Failure) -> Result<(), Stop> {
         self.numbers.reads_failed.increment();
+        self.acks_max = (self.acks_max / 4).max(ACKS_MIN);
         if failure.class == Class::Clustered {
             return Err(clustered(&failure.words));
         }
