@@ -111,6 +111,8 @@ struct Found {
     has_worked: bool,
     /// What of the database is worse than it could be.
     warning: Option<Fault>,
+    /// The last read has worked.
+    is_reading: bool,
     danger: Option<Danger>,
     /// Why entries that cannot be decoded wait.
     parked: Option<String>,
@@ -127,6 +129,7 @@ impl Health {
             lanes: vec![LaneState::Idle; context.config.write.lane_count],
             has_worked: false,
             warning: None,
+            is_reading: false,
             danger: None,
             parked: None,
             policy: None,
@@ -193,7 +196,60 @@ impl Health {
 
     /// Entries are being read.
     pub(super) fn reads(&self) {
-        let found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        self.change_reader(|found| found.is_reading = true);
+    }
+
+    /// This Redis can be relied on, or why it must not be.
+    pub(super) fn policy(&self, trouble: Option<String>) {
+        self.change_reader(|found| found.policy = trouble);
+    }
+
+    /// What threatens entries that are still to be stored, if anything does.
+    pub(super) fn danger_is(&self, danger: Option<Danger>) {
+        self.change_reader(|found| found.danger = danger);
+    }
+
+    /// None can be read; whether only a person can help.
+    pub(super) fn cannot_read(&self, reason: &str, needs_person: bool) {
+        self.change_reader(|found| found.is_reading = false);
+        let remedy = if needs_person { PERSON } else { WAIT };
+        self.reader.set(State::Failed, reason, UNREAD, remedy);
+    }
+
+    /// Entries that cannot be decoded wait, for this reason; `is_full` when nothing is read before
+    /// one is answered for.
+    pub(super) fn parks(&self, reason: Option<&str>, is_full: bool) {
+        self.change_reader(|found| {
+            found.parked = reason.map(str::to_owned);
+            found.is_reading &= !is_full;
+        });
+        if let Some(reason) = reason.filter(|_| is_full) {
+            self.reader.set(State::Failed, reason, HELD, DECODE_REMEDY);
+        }
+    }
+
+    /// Nothing more is read: a record cannot be set aside.
+    pub(super) fn reading_holds(&self, reason: &str, remedy: &str) {
+        self.change_reader(|found| found.is_reading = false);
+        self.reader.set(State::Failed, reason, HELD, remedy);
+    }
+
+    /// Once a second: tells what has lasted, and reminds the log.
+    pub(super) fn tick(&self) {
+        self.change(|_| ());
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        found.writer_reminder.tick(&self.writer, self.clock);
+        found.reader_reminder.tick(&self.reader, self.clock);
+    }
+
+    /// While nothing is read because the lanes are full, the danger is the greatest: it is told when
+    /// it is found, not when something is read.
+    fn change_reader(&self, change: impl FnOnce(&mut Found)) {
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut found);
+        if !found.is_reading {
+            return;
+        }
         match (&found.policy, &found.danger, &found.parked) {
             (Some(reason), _, _) => self.reader.set(State::Failed, reason, EVICTED, NO_EVICTION),
             (None, Some(Danger { reason, effect, remedy }), _) => {
@@ -206,45 +262,6 @@ impl Health {
                 self.reader.is_working("The stream is being read for the database.");
             }
         }
-    }
-
-    /// This Redis can be relied on, or why it must not be.
-    pub(super) fn policy(&self, trouble: Option<String>) {
-        self.found.lock().unwrap_or_else(PoisonError::into_inner).policy = trouble;
-    }
-
-    /// What threatens entries that are still to be stored, if anything does.
-    pub(super) fn danger_is(&self, danger: Option<Danger>) {
-        self.found.lock().unwrap_or_else(PoisonError::into_inner).danger = danger;
-    }
-
-    /// None can be read; whether only a person can help.
-    pub(super) fn cannot_read(&self, reason: &str, needs_person: bool) {
-        let remedy = if needs_person { PERSON } else { WAIT };
-        self.reader.set(State::Failed, reason, UNREAD, remedy);
-    }
-
-    /// Entries that cannot be decoded wait, for this reason; `is_full` when nothing is read before
-    /// one is answered for.
-    pub(super) fn parks(&self, reason: Option<&str>, is_full: bool) {
-        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        found.parked = reason.map(str::to_owned);
-        if let Some(reason) = reason.filter(|_| is_full) {
-            self.reader.set(State::Failed, reason, HELD, DECODE_REMEDY);
-        }
-    }
-
-    /// Nothing more is read: a record cannot be set aside.
-    pub(super) fn reading_holds(&self, reason: &str, remedy: &str) {
-        self.reader.set(State::Failed, reason, HELD, remedy);
-    }
-
-    /// Once a second: tells what has lasted, and reminds the log.
-    pub(super) fn tick(&self) {
-        self.change(|_| ());
-        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        found.writer_reminder.tick(&self.writer, self.clock);
-        found.reader_reminder.tick(&self.reader, self.clock);
     }
 
     fn change(&self, change: impl FnOnce(&mut Found)) {

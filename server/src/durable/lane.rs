@@ -20,7 +20,7 @@ use super::storm::Storm;
 use super::work::{Way, Work};
 use crate::clock::microseconds;
 use crate::database::{Class, DatabaseError};
-use crate::stream::Backoff;
+use crate::stream::{self, Backoff};
 
 /// Between two tries while somebody has to change something.
 const HOLD: Duration = Duration::from_secs(2);
@@ -378,14 +378,17 @@ impl Lane {
         let fields = found.unwrap_or_else(|| rebuilt::fields(batch, row));
         let reason = format!("{}.", reason.trim_end_matches('.'));
         let letter = DeadLetter { entry, reason: &reason, code, fields: &fields, are_fields_lost };
-        match self.parts.letters.write(&letter).await.map_err(|it| Trouble::letter(&it))? {
-            Written::Added(_) => {
+        match self.parts.letters.write(&letter).await {
+            Ok(Written::Added(_)) => {
                 self.parts.numbers.acks.increment();
                 Ok(())
             }
-            // Another instance has answered for it meanwhile, or the whole stream is gone.
-            Written::NotPending => Ok(()),
-            Written::Full => Err(Trouble::letters_full()),
+            // Another instance has answered for it meanwhile, or the whole group is gone: it is made
+            // again only when something is read, for which there must be room.
+            Ok(Written::NotPending) => Ok(()),
+            Err(failure) if failure.class == stream::Class::GroupLost => Ok(()),
+            Ok(Written::Full) => Err(Trouble::letters_full()),
+            Err(failure) => Err(Trouble::letter(&failure)),
         }
     }
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use engine::rows::{BatchFull, EntryId, Row, RowBatch};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use super::intake::BEAT;
 use super::lane::Done;
@@ -32,8 +32,6 @@ struct Hand {
     spare: Option<RowBatch>,
     /// The entries of the batch that is on its way.
     away: Vec<EntryId>,
-    /// When that was sent.
-    sent: Instant,
 }
 
 /// The way to all lanes.
@@ -64,7 +62,6 @@ impl Lanes {
             filling: RowBatch::new(rows_max),
             spare: Some(RowBatch::new(rows_max)),
             away: Vec::with_capacity(rows_max),
-            sent: Instant::now(),
         });
         Self { hands: hands.collect(), done, rows_max, numbers, acks: Vec::new() }
     }
@@ -109,17 +106,10 @@ impl Lanes {
             let Some(spare) = hand.spare.take() else { continue };
             let batch = std::mem::replace(&mut hand.filling, spare);
             hand.away.extend_from_slice(batch.entries());
-            hand.sent = Instant::now();
             // The lane has room for one, and none is on its way. One that has ended has panicked, and
             // its rows stay pending: the process ends over it.
             hand.sender.try_send(batch).ok();
         }
-    }
-
-    /// When the batch that has been on its way the longest was sent.
-    pub(super) fn oldest(&self) -> Option<Instant> {
-        let away = self.hands.iter().filter(|hand| !hand.away.is_empty());
-        away.map(|hand| hand.sent).min()
     }
 
     /// Waits until a lane has answered for a batch, and takes the answer. Waits for ever when none
