@@ -7,12 +7,13 @@ use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 use std::{fs, io};
 
 use tokio_postgres::{Client, NoTls};
 
 use crate::directory::Directory;
-use crate::program::{Program, StartError, find, on_free_port};
+use crate::program::{Program, StartError, comes_true, find, on_free_port};
 
 /// The table that pitwall writes, as the platform makes it.
 pub const POSITIONS: &str = include_str!("../data/copy/positions.sql");
@@ -22,6 +23,10 @@ pub const FAST: &[(&str, &str)] = &[("fsync", "off"), ("full_page_writes", "off"
 
 /// The one user of the cluster, its superuser, who needs no password.
 const USER: &str = "pitwall";
+
+/// How long killed processes may take to go, and between two looks.
+const GONE_MAX: Duration = Duration::from_secs(10);
+const LOOK: Duration = Duration::from_millis(5);
 
 /// A running PostgreSQL, gone when dropped.
 #[derive(Debug)]
@@ -66,6 +71,26 @@ impl Postgres {
     /// Ends the server at once, as a crash does; its cluster stays.
     pub fn stop(&mut self) {
         self.program = None;
+    }
+
+    /// Kills every process of the server without warning, so that none writes a last word; its
+    /// cluster stays.
+    ///
+    /// # Panics
+    /// When one cannot be killed, or does not go.
+    pub fn kill(&mut self) {
+        let mut program = self.program.take().expect("the server is running");
+        let server = program.process_id();
+        // It makes no more of them from now on.
+        program.signal("STOP").expect("a server of our own may be stopped");
+        let children = children(server);
+        let words: Vec<String> = children.iter().map(u32::to_string).collect();
+        let killed = Command::new("kill").args(["-s", "KILL"]).args(&words).status();
+        assert!(killed.expect("there is a kill").success(), "its children may be killed");
+        program.kill().expect("a server of our own may be killed");
+        let have_gone =
+            comes_true(GONE_MAX, LOOK, || children.iter().all(|&child| has_ended(child)));
+        assert!(have_gone, "killed processes end");
     }
 
     /// Starts the stopped server again, on the same port and the same cluster.
@@ -242,6 +267,26 @@ fn run(command: &mut Command) -> io::Result<()> {
     }
     let text = String::from_utf8_lossy(&output.stderr);
     Err(io::Error::other(format!("{} failed: {text}", command.get_program().to_string_lossy())))
+}
+
+/// The processes that this one has started.
+fn children(parent: u32) -> Vec<u32> {
+    let processes = fs::read_dir("/proc").expect("Linux tells of processes").flatten();
+    let numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    numbers.filter(|&process| status(process).is_some_and(|(_, of)| of == parent)).collect()
+}
+
+/// True when a process is gone, or waits for somebody to ask how it ended.
+fn has_ended(process: u32) -> bool {
+    status(process).is_none_or(|(state, _)| state == 'Z')
+}
+
+/// State and parent of a process, if there is one.
+fn status(process: u32) -> Option<(char, u32)> {
+    let text = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    // After the name, which may hold anything but ends at the last bracket.
+    let mut fields = text.rsplit(')').next()?.split_whitespace();
+    Some((fields.next()?.chars().next()?, fields.next()?.parse().ok()?))
 }
 
 /// True when the postmaster's own file says that this process accepts connections.
