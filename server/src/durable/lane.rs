@@ -206,6 +206,12 @@ impl Lane {
         });
         let elapsed = |_| Err(DatabaseError::deadline(deadline_ms));
         let tried = tried.await.unwrap_or_else(elapsed);
+        if way == Way::Copy && tried.as_ref().is_err_and(|error| error.code.is_some()) {
+            // The library ends a COPY that was refused before it had begun as if it had: then the
+            // server answers once more than it was asked, and every answer that follows is taken
+            // for that of the request before.
+            self.session = None;
+        }
         let histogram = match way {
             Way::Copy => &self.parts.numbers.copy,
             Way::Careful => &self.parts.numbers.careful,

@@ -12,9 +12,9 @@ use engine::limits::COPY_PIECE_BYTES;
 use engine::rows::RowBatch;
 use futures_util::future::join3;
 use futures_util::{SinkExt as _, pin_mut};
-use tokio::join;
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
+use tokio::{join, try_join};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{CancelToken, Client, Config, CopyInSink, Error, NoTls, Statement};
 
@@ -56,13 +56,14 @@ impl Session {
         let driver = Driver(driver.abort_handle());
         // One behind the other without waiting: the server may be far away.
         let (settings, copy, insert) = (settings_of(deadline_ms), copy_text(), insert_text());
-        let (set, synchronous, verified, copy, insert, present) = join!(
+        let (set, synchronous, verified, prepared) = join!(
             client.batch_execute(&settings),
             client.query_one("SELECT current_setting('synchronous_commit')", &[]),
             verify(&client),
-            client.prepare(&copy),
-            client.prepare(&insert),
-            client.prepare(PRESENT),
+            async {
+                // A table that is locked is waited for once.
+                try_join!(client.prepare(&copy), client.prepare(&insert), client.prepare(PRESENT))
+            },
         );
         set?;
         let synchronous = synchronous?;
@@ -75,7 +76,7 @@ impl Session {
             return Err(DatabaseError::local(Class::Schema, &words));
         }
         let warning = verified?;
-        let (copy, insert, present) = (copy?, insert?, present?);
+        let (copy, insert, present) = prepared?;
         Ok(Self { client, copy, insert, present, warning, _driver: driver })
     }
 
