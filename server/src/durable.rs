@@ -15,6 +15,7 @@ mod lane;
 mod lanes;
 pub mod loss;
 mod numbers;
+mod parked;
 mod rebuilt;
 mod session;
 mod source;
@@ -38,6 +39,7 @@ use self::lane::Lane;
 use self::lanes::Lanes;
 use self::loss::Loss;
 use self::numbers::Numbers;
+use self::parked::Yard;
 use self::source::{Names, Reader};
 use self::storm::Storm;
 use crate::context::Context;
@@ -50,8 +52,9 @@ use crate::stream::{Failure, Server, policy};
 /// How long the end may take: what is in flight is committed and acknowledged.
 pub const END_MS_MAX: u64 = 10_000;
 
-/// Of that, how long commits are waited for; the rest is for acknowledging them.
-const COMMIT_MS_MAX: u64 = 8_000;
+/// Of that, how long commits are waited for; the rest is for the last read, and for acknowledging.
+const COMMIT_MS_MAX: u64 = 7_500;
+const _: () = assert!(source::LAST_TURN_MS + COMMIT_MS_MAX + source::LAST_ACKS_MS <= END_MS_MAX);
 
 /// How long the loop may be silent: longer than it ever waits without a beat.
 const SILENCE_MS_MAX: u64 = 15_000;
@@ -110,6 +113,8 @@ pub fn start(context: &Context, is_alone: watch::Receiver<bool>) -> Result<Start
             if let Err(stop) = runtime.block_on(plane.run(is_alone, loss)) {
                 plane.context.shutdown.fail(stop);
             }
+            // A resolver that hangs is not waited for.
+            runtime.shutdown_background();
         })
         .map_err(unavailable)?;
     Ok(Started { thread, sections })
@@ -144,6 +149,7 @@ impl Plane {
         let lanes = self.start_lanes(&storm)?;
         let intake = Intake {
             lanes,
+            yard: Yard::default(),
             decoder: Decoder::new(),
             letters: self.letters()?,
             storm,

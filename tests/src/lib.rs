@@ -1,8 +1,9 @@
-//! What the tests share: real servers, counters, the fuzz runner and the simulation.
+//! What the tests share: real servers, counters, the fuzz runner, the simulation, a workshop of mutants.
 //!
 //! Every server has a directory of its own and is gone when dropped. Tests never skip: one that is
 //! not installed fails them with a sentence that says what to install.
 
+pub mod child;
 pub mod client;
 pub mod directory;
 pub mod directus;
@@ -12,6 +13,7 @@ pub mod figures;
 pub mod fuzz;
 pub mod lines;
 pub mod live;
+pub mod mutants;
 pub mod oracle;
 pub mod platform;
 pub mod postgres;

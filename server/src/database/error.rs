@@ -62,7 +62,7 @@ impl Class {
 }
 
 /// SQLSTATEs and what they call for. The longest beginning that fits counts.
-const CLASSES: [(&str, Class); 25] = [
+const CLASSES: [(&str, Class); 26] = [
     ("08", Class::Transient),
     ("40", Class::Transient),
     ("53200", Class::Transient),
@@ -83,6 +83,8 @@ const CLASSES: [(&str, Class); 25] = [
     ("42", Class::Schema),
     ("HV", Class::Schema),
     ("P0", Class::Schema),
+    // What a trigger says of a row that it does not like.
+    ("P0001", Class::Poison),
     ("21", Class::Poison),
     ("22", Class::Poison),
     ("23", Class::Poison),
@@ -193,7 +195,7 @@ mod tests {
             ("08006 40001 40P01 55P03 57014 57P01 57P02 57P03 57P04 53300 53200", Class::Transient),
             ("53100 58030 25006 XX000 XX001 XX002 99999", Class::Outage),
             ("42P01 42703 42804 42P10 42501 3D000 3F000 28P01 28000 42883", Class::Schema),
-            ("22003 22008 22021 22P02 22P05 23502 23514 54000 54001 21000", Class::Poison),
+            ("22003 22008 22021 22P02 22P05 23502 23514 54000 54001 21000 P0001", Class::Poison),
             ("23505", Class::Conflict),
         ];
         for (codes, class) in table {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::str::FromStr as _;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::task::AbortHandle;
 use tokio_postgres::types::ToSql;
@@ -16,6 +17,9 @@ use crate::secret::Secret;
 const SETTINGS: &str = "SET default_transaction_read_only = on; SET statement_timeout = 8000; \
                         SET lock_timeout = 2000; SET idle_in_transaction_session_timeout = 8000";
 
+/// How long one host may take to take a connection.
+const HOST_MS_MAX: u64 = 2_000;
+
 /// A session; dropping it ends the connection at once.
 pub(super) struct Session {
     client: Client,
@@ -28,6 +32,10 @@ pub(super) struct Session {
 pub(crate) fn settings(url: &Secret, purpose: &str) -> Option<Config> {
     let mut settings = Config::from_str(url.expose()).ok()?;
     settings.application_name(format!("pitwall-{purpose}"));
+    if settings.get_connect_timeout().is_none() {
+        // Of several hosts, or addresses of one, one that is silent must leave time for the next.
+        settings.connect_timeout(Duration::from_millis(HOST_MS_MAX));
+    }
     Some(settings)
 }
 

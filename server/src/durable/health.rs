@@ -10,7 +10,7 @@ use crate::context::Context;
 use crate::database::Class;
 use crate::database::catalog::Fault;
 use crate::status::{Component, Reminder, Role, State};
-use crate::stream::Failure;
+use crate::stream::{self, Failure};
 
 /// How long a failure that passes by itself must last to be told.
 const LASTING_MS: u64 = 1_000;
@@ -30,6 +30,14 @@ const UNREAD: &str = "No new position is stored at the moment. They stay in Redi
 const EVICTED: &str = "Positions are stored, but those that wait may vanish at any time.";
 
 const NO_EVICTION: &str = "Give Redis enough memory and set maxmemory-policy to noeviction.";
+
+/// What it means that entries which cannot be decoded wait.
+const PARKED: &str = "What can be decoded is stored. The others stay in Redis, unacknowledged, until \
+                      they are few beside it.";
+
+const DECODE_REMEDY: &str = "Look at some with `pitwall dlq list`. If the producer has changed, set it \
+                             right or update pitwall; if they may all be set aside, start with \
+                             WRITE_STORM_PERCENT=100.";
 
 const WAIT: &str = "Look at Redis and at the way to it. Reading resumes by itself.";
 
@@ -53,8 +61,14 @@ impl Trouble {
         Self {
             class: Class::Outage,
             words: format!("A record is refused and cannot be set aside. {}", failure.words),
-            remedy: "Let Redis take writes again: look at its disk, its memory and its role."
-                .to_owned(),
+            remedy: match failure.class {
+                stream::Class::Hold => {
+                    "Give the Redis user the rights that a process which stores positions needs; \
+                     deploy/README.md lists them."
+                }
+                _ => "Let Redis take writes again: look at its disk, its memory and its role.",
+            }
+            .to_owned(),
         }
     }
 
@@ -97,7 +111,11 @@ struct Found {
     has_worked: bool,
     /// What of the database is worse than it could be.
     warning: Option<Fault>,
+    /// The last read has worked.
+    is_reading: bool,
     danger: Option<Danger>,
+    /// Why entries that cannot be decoded wait.
+    parked: Option<String>,
     /// Why this Redis must not be relied on.
     policy: Option<String>,
     writer_reminder: Reminder,
@@ -111,7 +129,9 @@ impl Health {
             lanes: vec![LaneState::Idle; context.config.write.lane_count],
             has_worked: false,
             warning: None,
+            is_reading: false,
             danger: None,
+            parked: None,
             policy: None,
             writer_reminder: Reminder::default(),
             reader_reminder: Reminder::default(),
@@ -176,34 +196,41 @@ impl Health {
 
     /// Entries are being read.
     pub(super) fn reads(&self) {
-        let found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        match (&found.policy, &found.danger) {
-            (Some(reason), _) => self.reader.set(State::Failed, reason, EVICTED, NO_EVICTION),
-            (None, Some(Danger { reason, effect, remedy })) => {
-                self.reader.set(State::Impaired, reason, effect, remedy);
-            }
-            (None, None) => self.reader.is_working("The stream is being read for the database."),
-        }
+        self.change_reader(|found| found.is_reading = true);
     }
 
     /// This Redis can be relied on, or why it must not be.
     pub(super) fn policy(&self, trouble: Option<String>) {
-        self.found.lock().unwrap_or_else(PoisonError::into_inner).policy = trouble;
+        self.change_reader(|found| found.policy = trouble);
     }
 
     /// What threatens entries that are still to be stored, if anything does.
     pub(super) fn danger_is(&self, danger: Option<Danger>) {
-        self.found.lock().unwrap_or_else(PoisonError::into_inner).danger = danger;
+        self.change_reader(|found| found.danger = danger);
     }
 
     /// None can be read; whether only a person can help.
     pub(super) fn cannot_read(&self, reason: &str, needs_person: bool) {
+        self.change_reader(|found| found.is_reading = false);
         let remedy = if needs_person { PERSON } else { WAIT };
         self.reader.set(State::Failed, reason, UNREAD, remedy);
     }
 
-    /// Nothing more is read: too many records cannot be set aside.
+    /// Entries that cannot be decoded wait, for this reason; `is_full` when nothing is read before
+    /// one is answered for.
+    pub(super) fn parks(&self, reason: Option<&str>, is_full: bool) {
+        self.change_reader(|found| {
+            found.parked = reason.map(str::to_owned);
+            found.is_reading &= !is_full;
+        });
+        if let Some(reason) = reason.filter(|_| is_full) {
+            self.reader.set(State::Failed, reason, HELD, DECODE_REMEDY);
+        }
+    }
+
+    /// Nothing more is read: a record cannot be set aside.
     pub(super) fn reading_holds(&self, reason: &str, remedy: &str) {
+        self.change_reader(|found| found.is_reading = false);
         self.reader.set(State::Failed, reason, HELD, remedy);
     }
 
@@ -213,6 +240,28 @@ impl Health {
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         found.writer_reminder.tick(&self.writer, self.clock);
         found.reader_reminder.tick(&self.reader, self.clock);
+    }
+
+    /// While nothing is read because the lanes are full, the danger is the greatest: it is told when
+    /// it is found, not when something is read.
+    fn change_reader(&self, change: impl FnOnce(&mut Found)) {
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut found);
+        if !found.is_reading {
+            return;
+        }
+        match (&found.policy, &found.danger, &found.parked) {
+            (Some(reason), _, _) => self.reader.set(State::Failed, reason, EVICTED, NO_EVICTION),
+            (None, Some(Danger { reason, effect, remedy }), _) => {
+                self.reader.set(State::Impaired, reason, effect, remedy);
+            }
+            (None, None, Some(reason)) => {
+                self.reader.set(State::Impaired, reason, PARKED, DECODE_REMEDY);
+            }
+            (None, None, None) => {
+                self.reader.is_working("The stream is being read for the database.");
+            }
+        }
     }
 
     fn change(&self, change: impl FnOnce(&mut Found)) {

@@ -15,9 +15,10 @@ use super::dead_letter::{DECODE, DeadLetter, DeadLetters, Fields, Written};
 use super::health::{Health, Trouble};
 use super::lanes::Lanes;
 use super::numbers::Numbers;
+use super::parked::{Parked, Yard};
 use super::storm::Storm;
 use crate::status::Heartbeat;
-use crate::stream::{Entries, Entry, Malformed};
+use crate::stream::{Class, Entries, Entry, Malformed};
 
 /// Between two looks at an entry that may not be set aside yet.
 const HOLD: Duration = Duration::from_secs(2);
@@ -25,14 +26,10 @@ const HOLD: Duration = Duration::from_secs(2);
 /// How often the heart beats while something is waited for.
 pub(super) const BEAT: Duration = Duration::from_secs(1);
 
-/// What is to be done about entries that nobody can decode.
-const DECODE_REMEDY: &str = "Look at some with `pitwall dlq list`. If the producer has changed, set \
-                             it right or update pitwall; if they may all be set aside, start with \
-                             WRITE_STORM_PERCENT=100.";
-
 /// What entries become.
 pub(super) struct Intake {
     pub(super) lanes: Lanes,
+    pub(super) yard: Yard,
     pub(super) decoder: Decoder,
     pub(super) letters: DeadLetters,
     pub(super) storm: Arc<Mutex<Storm>>,
@@ -77,6 +74,7 @@ impl Intake {
                 self.take_entry(&entry, origin).await;
             }
         }
+        self.numbers.set_tally(self.decoder.tally());
         Ok((count, last))
     }
 
@@ -96,10 +94,9 @@ impl Intake {
             self.lanes.acks.push(entry.id);
             return;
         };
-        let decoded = EntryFields::from_pairs(pairs.clone())
-            .and_then(|fields| Ok((fields.codec, self.decoder.decode(&fields)?)));
-        let error = match decoded {
-            Ok((_, decoded)) => {
+        let fields = EntryFields::from_pairs(pairs.clone());
+        let error = match fields.and_then(|fields| self.decoder.decode(&fields)) {
+            Ok(decoded) => {
                 let row = Row {
                     entry: entry.id,
                     device_id: decoded.device_id,
@@ -108,7 +105,11 @@ impl Intake {
                     redelivered: origin != Origin::New,
                 };
                 while self.lanes.push(&row).is_err() {
+                    // What is full may be sent on by now.
                     self.lanes.dispatch();
+                    if self.lanes.push(&row).is_ok() {
+                        break;
+                    }
                     self.lanes.answered(&self.heartbeat).await;
                 }
                 return;
@@ -116,7 +117,7 @@ impl Intake {
             Err(error) => error,
         };
         let fields = pairs.map(|(name, value)| (name.to_vec(), value.to_vec())).collect();
-        self.cannot_decode(entry.id, &error.to_string(), &fields).await;
+        self.cannot_decode(entry.id, error.to_string(), fields).await;
     }
 
     /// Entries were trimmed away before their fields could be read.
@@ -125,34 +126,76 @@ impl Intake {
         self.numbers.book(|ledger| ledger.lost += count);
     }
 
-    /// An entry goes to the dead letters, unless too many do.
-    pub(super) async fn cannot_decode(&mut self, entry: EntryId, reason: &str, fields: &Fields) {
+    /// An entry is to go to the dead letters; while too many do, it waits. Comes back when there is
+    /// room for another one to wait.
+    pub(super) async fn cannot_decode(&mut self, entry: EntryId, reason: String, fields: Fields) {
         self.numbers.decode_errors.increment();
-        loop {
+        self.yard.push(Parked { entry, reason, fields });
+        self.settle().await;
+        while self.yard.is_full() {
+            self.pause().await;
+            self.settle().await;
+        }
+    }
+
+    /// Sets aside what waits, as much of it as may be.
+    pub(super) async fn settle(&mut self) {
+        while let Some(parked) = self.yard.first() {
             let storm = {
                 let mut storm = self.storm.lock().unwrap_or_else(PoisonError::into_inner);
                 (!storm.refuse()).then(|| storm.words())
             };
-            let Some(words) = storm else { break };
-            let words = format!("{words} The last one, {entry}: {reason}");
-            self.health.reading_holds(&words, DECODE_REMEDY);
-            self.pause().await;
+            if let Some(words) = storm {
+                let Parked { entry, reason, .. } = parked;
+                let count = self.yard.len();
+                let words = format!("{words} {count} wait, the first of them {entry}: {reason}");
+                return self.health.parks(Some(&words), self.yard.is_full());
+            }
+            while let Err(trouble) = self.set_aside().await {
+                self.health.reading_holds(&trouble.words, &trouble.remedy);
+                self.pause().await;
+            }
         }
-        let letter = DeadLetter { entry, reason, code: DECODE, fields, are_fields_lost: false };
-        loop {
-            let trouble = match self.letters.write(&letter).await {
-                Ok(Written::Added(_)) => {
-                    self.numbers.acks.increment();
-                    break;
+        self.health.parks(None, false);
+    }
+
+    /// Writes the letter of the entry that has waited the longest.
+    async fn set_aside(&mut self) -> Result<(), Trouble> {
+        let Self { yard, letters, lanes, heartbeat, numbers, .. } = self;
+        let Some(Parked { entry, reason, fields }) = yard.first() else { return Ok(()) };
+        let letter =
+            DeadLetter { entry: *entry, reason, code: DECODE, fields, are_fields_lost: false };
+        let written = {
+            let mut writing = std::pin::pin!(letters.write(&letter));
+            loop {
+                tokio::select! {
+                    biased;
+                    written = &mut writing => break written,
+                    () = lanes.answered(heartbeat) => {}
                 }
-                Ok(Written::NotPending) => break,
-                Ok(Written::Full) => Trouble::letters_full(),
-                Err(failure) => Trouble::letter(&failure),
-            };
-            self.health.reading_holds(&trouble.words, &trouble.remedy);
-            self.pause().await;
+            }
+        };
+        match written {
+            Ok(Written::Added(_)) => {
+                numbers.acks.increment();
+                numbers.undecodable.increment();
+            }
+            Ok(Written::NotPending) => {}
+            // It is pending no more. Whoever waited for the group would keep it from being made.
+            Err(failure) if failure.class == Class::GroupLost => {}
+            Ok(Written::Full) => return Err(Trouble::letters_full()),
+            Err(failure) => return Err(Trouble::letter(&failure)),
         }
-        self.numbers.book(|ledger| ledger.dead += 1);
+        numbers.book(|ledger| ledger.dead += 1);
+        self.yard.pop();
+        Ok(())
+    }
+
+    /// Entries for which this process answers, and which are not acknowledged.
+    pub(super) fn in_flight(&self) -> HashSet<EntryId> {
+        let mut entries = self.lanes.held();
+        entries.extend(self.yard.entries());
+        entries
     }
 
     /// Waits a while; what lanes answer meanwhile is taken.

@@ -20,7 +20,7 @@ use super::storm::Storm;
 use super::work::{Way, Work};
 use crate::clock::microseconds;
 use crate::database::{Class, DatabaseError};
-use crate::stream::Backoff;
+use crate::stream::{self, Backoff};
 
 /// Between two tries while somebody has to change something.
 const HOLD: Duration = Duration::from_secs(2);
@@ -37,6 +37,15 @@ const GROWTH: usize = 8;
 
 /// How often a piece may meet rows that it leaves out before its rows are written one by one.
 const CONFLICTS_MAX: u32 = 3;
+
+/// What to do about rows that the database refuses, too many to be set aside.
+const STORM_REMEDY: &str = "Look for the constraint or the trigger that the reason names, and at what \
+                            was set aside with `pitwall dlq list`. If all of them may be set aside, \
+                            start with WRITE_STORM_PERCENT=100.";
+
+/// What to do about rows that vanish.
+const SWALLOWED_REMEDY: &str = "Look with `\\d+ positions` for a trigger or a rule that keeps rows out, \
+                                and take it away.";
 
 /// What a lane needs.
 pub(super) struct Parts {
@@ -74,6 +83,8 @@ pub(super) struct Lane {
     backoff: Backoff,
     /// So many rows can be written in the time there is, as far as is known.
     rows_max: usize,
+    /// Refused rows that had to wait since a row was last stored.
+    postponed: usize,
     fresh: Vec<u32>,
     suspect: Vec<u32>,
 }
@@ -101,6 +112,7 @@ impl Lane {
             looked: Instant::now(),
             backoff: Backoff::default(),
             rows_max: usize::MAX,
+            postponed: 0,
             fresh: Vec::new(),
             suspect: Vec::new(),
         }
@@ -250,6 +262,7 @@ impl Lane {
     /// Rows are safe.
     fn works(&mut self, rows: u64) {
         self.backoff.reset();
+        self.postponed = 0;
         let rows = usize::try_from(rows).unwrap_or(usize::MAX);
         self.parts.storm.lock().unwrap_or_else(PoisonError::into_inner).stored(rows);
         self.parts.health.lane_works(self.parts.number);
@@ -280,8 +293,7 @@ impl Lane {
             Class::Conflict => {
                 let is_same = work.carefully() || work.conflict() < CONFLICTS_MAX;
                 if !is_same && !work.take_apart() {
-                    self.hold(&error);
-                    sleep(HOLD).await;
+                    self.refuse(&error, work, done).await;
                 }
             }
             Class::Outage | Class::Schema => {
@@ -317,13 +329,16 @@ impl Lane {
                      a trigger, a rule or a fault of the table swallows it.";
         // A statement that a rule made empty stays so for as long as its session lives.
         self.session = None;
-        self.hold(&DatabaseError::local(Class::Schema, words));
+        self.hold_until(Class::Schema, words.to_owned(), SWALLOWED_REMEDY);
         sleep(HOLD).await;
     }
 
     fn hold(&self, error: &DatabaseError) {
-        let remedy = error.class.remedy().to_owned();
-        let trouble = Trouble { class: error.class, words: error.words.clone(), remedy };
+        self.hold_until(error.class, error.words.clone(), error.class.remedy());
+    }
+
+    fn hold_until(&self, class: Class, words: String, remedy: &str) {
+        let trouble = Trouble { class, words, remedy: remedy.to_owned() };
         self.parts.health.lane_holds(self.parts.number, trouble);
     }
 
@@ -334,8 +349,13 @@ impl Lane {
             (!storm.refuse()).then(|| storm.words())
         };
         if let Some(words) = storm {
+            // What else there is may be good, and then there are fewer bad ones among all.
+            self.postponed += 1;
+            if work.postpone() && self.postponed <= work.len() {
+                return;
+            }
             let words = format!("{words} The last one: {}", error.words);
-            self.hold(&DatabaseError::local(Class::Schema, &words));
+            self.hold_until(Class::Schema, words, STORM_REMEDY);
             return sleep(HOLD).await;
         }
         let (rows, _) = work.piece().expect("a single row was tried");
@@ -364,14 +384,17 @@ impl Lane {
         let fields = found.unwrap_or_else(|| rebuilt::fields(batch, row));
         let reason = format!("{}.", reason.trim_end_matches('.'));
         let letter = DeadLetter { entry, reason: &reason, code, fields: &fields, are_fields_lost };
-        match self.parts.letters.write(&letter).await.map_err(|it| Trouble::letter(&it))? {
-            Written::Added(_) => {
+        match self.parts.letters.write(&letter).await {
+            Ok(Written::Added(_)) => {
                 self.parts.numbers.acks.increment();
                 Ok(())
             }
-            // Another instance has answered for it meanwhile, or the whole stream is gone.
-            Written::NotPending => Ok(()),
-            Written::Full => Err(Trouble::letters_full()),
+            // Another instance has answered for it meanwhile, or the whole group is gone: it is made
+            // again only when something is read, for which there must be room.
+            Ok(Written::NotPending) => Ok(()),
+            Err(failure) if failure.class == stream::Class::GroupLost => Ok(()),
+            Ok(Written::Full) => Err(Trouble::letters_full()),
+            Err(failure) => Err(Trouble::letter(&failure)),
         }
     }
 }

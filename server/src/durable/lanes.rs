@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use engine::rows::{BatchFull, EntryId, Row, RowBatch};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use super::intake::BEAT;
 use super::lane::Done;
@@ -21,6 +21,9 @@ use crate::status::Heartbeat;
 /// Batches for each lane: one is filled while the other is written.
 const BATCHES: usize = 2;
 
+/// Rows are read when a batch has room for at least this part of it.
+const ROOM_PART: usize = 4;
+
 /// The way to one lane.
 struct Hand {
     sender: mpsc::Sender<RowBatch>,
@@ -29,8 +32,6 @@ struct Hand {
     spare: Option<RowBatch>,
     /// The entries of the batch that is on its way.
     away: Vec<EntryId>,
-    /// When that was sent.
-    sent: Instant,
 }
 
 /// The way to all lanes.
@@ -61,7 +62,6 @@ impl Lanes {
             filling: RowBatch::new(rows_max),
             spare: Some(RowBatch::new(rows_max)),
             away: Vec::with_capacity(rows_max),
-            sent: Instant::now(),
         });
         Self { hands: hands.collect(), done, rows_max, numbers, acks: Vec::new() }
     }
@@ -72,10 +72,12 @@ impl Lanes {
         self.hands[lane].filling.push(row)
     }
 
-    /// How many rows fit, wherever they belong.
+    /// How many rows fit, wherever they belong. None when they are so few that reading them would
+    /// cost Redis more than waiting costs.
     pub(super) fn room(&self) -> usize {
         let room = |hand: &Hand| self.rows_max - hand.filling.len();
-        self.hands.iter().map(room).min().unwrap_or(0)
+        let room = self.hands.iter().map(room).min().unwrap_or(0);
+        if room < (self.rows_max / ROOM_PART).max(1) { 0 } else { room }
     }
 
     /// Rows that are in a batch.
@@ -104,17 +106,10 @@ impl Lanes {
             let Some(spare) = hand.spare.take() else { continue };
             let batch = std::mem::replace(&mut hand.filling, spare);
             hand.away.extend_from_slice(batch.entries());
-            hand.sent = Instant::now();
             // The lane has room for one, and none is on its way. One that has ended has panicked, and
             // its rows stay pending: the process ends over it.
             hand.sender.try_send(batch).ok();
         }
-    }
-
-    /// When the batch that has been on its way the longest was sent.
-    pub(super) fn oldest(&self) -> Option<Instant> {
-        let away = self.hands.iter().filter(|hand| !hand.away.is_empty());
-        away.map(|hand| hand.sent).min()
     }
 
     /// Waits until a lane has answered for a batch, and takes the answer. Waits for ever when none

@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use engine::decode::Tally;
+
 use super::health::{Health, LaneState};
 use crate::database::Class;
 use crate::metrics::{Counter, Gauge, Histogram, LimitUse, Page, Section};
@@ -25,6 +27,9 @@ pub(super) struct Numbers {
     pub(super) claimed: Counter,
     /// Entries that cannot be decoded.
     pub(super) decode_errors: Counter,
+    /// Those of them that were set aside.
+    pub(super) undecodable: Counter,
+    tally: Mutex<Tally>,
     /// Rows that the database refuses.
     pub(super) refused: Counter,
     /// Entries that Redis has taken back.
@@ -40,6 +45,7 @@ pub(super) struct Numbers {
     pub(super) retries_transient: Counter,
     pub(super) retries_outage: Counter,
     pub(super) retries_schema: Counter,
+    pub(super) retries_refused: Counter,
     pub(super) retries_conflict: Counter,
     pub(super) copy: Histogram,
     pub(super) careful: Histogram,
@@ -84,6 +90,8 @@ impl Numbers {
             redelivered: Counter::default(),
             claimed: Counter::default(),
             decode_errors: Counter::default(),
+            undecodable: Counter::default(),
+            tally: Mutex::default(),
             refused: Counter::default(),
             acks: Counter::default(),
             acks_missing: Counter::default(),
@@ -94,6 +102,7 @@ impl Numbers {
             retries_transient: Counter::default(),
             retries_outage: Counter::default(),
             retries_schema: Counter::default(),
+            retries_refused: Counter::default(),
             retries_conflict: Counter::default(),
             copy: Histogram::default(),
             careful: Histogram::default(),
@@ -109,9 +118,15 @@ impl Numbers {
         match class {
             Class::Transient => &self.retries_transient,
             Class::Outage => &self.retries_outage,
-            Class::Schema | Class::Poison => &self.retries_schema,
+            Class::Schema => &self.retries_schema,
+            Class::Poison => &self.retries_refused,
             Class::Conflict => &self.retries_conflict,
         }
+    }
+
+    /// What the decoder has forgiven so far.
+    pub(super) fn set_tally(&self, tally: &Tally) {
+        *self.tally.lock().unwrap_or_else(PoisonError::into_inner) = *tally;
     }
 
     /// Something was taken, or something became of it.
@@ -188,6 +203,22 @@ impl Numbers {
         }
     }
 
+    fn write_forgiven(&self, page: &mut Page) {
+        let tally = *self.tally.lock().unwrap_or_else(PoisonError::into_inner);
+        page.counters(
+            "processor_consumer_forgiven_total",
+            "What was unusual in entries that were accepted.",
+            "what",
+            &[
+                ("unknown_field", tally.unknown_fields),
+                ("clamped", tally.clamped),
+                ("defaulted", tally.defaulted),
+                ("entry_mismatch", tally.entry_mismatch),
+                ("attribute_unusual", tally.attributes_unusual),
+            ],
+        );
+    }
+
     fn write_writing(&self, page: &mut Page, ledger: &Ledger) {
         page.counters(
             "processor_position_writes_total",
@@ -209,10 +240,7 @@ impl Numbers {
             "processor_dead_letters_total",
             "Entries set aside as dead letters.",
             "why",
-            &[
-                ("decode", ledger.dead.saturating_sub(self.refused.value())),
-                ("refused", self.refused.value()),
-            ],
+            &[("decode", self.undecodable.value()), ("refused", self.refused.value())],
         );
         page.counters(
             "processor_writer_retries_total",
@@ -222,6 +250,7 @@ impl Numbers {
                 ("transient", self.retries_transient.value()),
                 ("outage", self.retries_outage.value()),
                 ("schema", self.retries_schema.value()),
+                ("refused", self.retries_refused.value()),
                 ("conflict", self.retries_conflict.value()),
             ],
         );
@@ -276,6 +305,7 @@ impl Section for Numbers {
     fn write(&self, page: &mut Page) {
         let ledger = self.ledger();
         self.write_reading(page);
+        self.write_forgiven(page);
         self.write_writing(page, &ledger);
         self.write_lanes(page);
         let in_flight = i64::try_from(ledger.waiting()).unwrap_or(i64::MAX);

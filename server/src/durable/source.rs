@@ -4,6 +4,7 @@
 //! An entry is acknowledged only when it is answered for, in the same round trip as the next read.
 //! When the lanes have no room nothing more is read: then the stream in Redis is the queue.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::acks;
 use super::claims::{self, Claims};
+use super::dead_letter::Fields;
 use super::group;
 use super::health::Health;
 use super::intake::{BEAT, Intake, Origin};
@@ -20,7 +22,8 @@ use crate::context::Context;
 use crate::error::Stop;
 use crate::shutdown::Stage;
 use crate::stream::{
-    Backoff, Class, Control, Entries, Failure, Link, Malformed, Server, clustered, first_id,
+    BULK_BYTES_MAX, Backoff, Class, Control, Entries, Failure, Link, Malformed, REPLY_BYTES_MAX,
+    Server, clustered, first_id,
 };
 
 /// How long Redis may hold a read that finds nothing.
@@ -35,18 +38,25 @@ const ANSWER_MS_MAX: u64 = 1_000;
 /// Most entries of one read.
 const READ_ENTRIES_MAX: usize = 10_000;
 
+/// Most entries acknowledged at once, some 250 KB; fewer after a failure, so that a wire that is too
+/// slow for them does not fail over them for ever.
+const ACKS_MAX: usize = 10_000;
+
+/// The fewest.
+const ACKS_MIN: usize = 16;
+
 /// How long a connection has to work before the next failure counts as the first one again.
 const CALM: Duration = Duration::from_secs(1);
 
 /// How long the last read may take when the process ends: as long as Redis may hold it, and its
 /// entries.
-const LAST_TURN: Duration = Duration::from_millis(BLOCK_MS + 300);
+pub(super) const LAST_TURN_MS: u64 = BLOCK_MS + 300;
 
 /// How long the database is waited for at the end when it is known to be away: one more try.
 const HELD_END: Duration = Duration::from_millis(2_500);
 
 /// How long the last acknowledgements may take.
-const LAST_ACKS: Duration = Duration::from_millis(1_500);
+pub(super) const LAST_ACKS_MS: u64 = 1_500;
 
 /// What is read, and as whom.
 #[derive(Clone, Debug)]
@@ -73,6 +83,8 @@ pub(super) struct Reader {
     intake: Intake,
     /// Entries whose acknowledgement is under way.
     acking: Vec<EntryId>,
+    /// How many of them go at once.
+    acks_max: usize,
     health: Arc<Health>,
     numbers: Arc<Numbers>,
     claims: Claims,
@@ -82,6 +94,8 @@ pub(super) struct Reader {
     step: Step,
     backoff: Backoff,
     has_had_group: bool,
+    /// The newest entry that was read, for whoever looks for what is gone.
+    newest: Option<EntryId>,
     /// Reads one entry at a time so often, since one of them makes a reply too long.
     careful_left: usize,
     began: Instant,
@@ -100,12 +114,14 @@ impl Reader {
             names,
             intake,
             acking: Vec::new(),
+            acks_max: ACKS_MAX,
             link: None,
             has_been_open: false,
             opened: now,
             step: Step::Pending(EntryId::default()),
             backoff: Backoff::default(),
             has_had_group: false,
+            newest: None,
             careful_left: 0,
             began: now,
             is_busy: false,
@@ -120,7 +136,7 @@ impl Reader {
         let shutdown = self.context.shutdown.clone();
         let overdue = async {
             shutdown.reached(Stage::Leaving).await;
-            sleep(LAST_TURN).await;
+            sleep(Duration::from_millis(LAST_TURN_MS)).await;
         };
         let served = tokio::select! {
             biased;
@@ -148,15 +164,16 @@ impl Reader {
     /// Everything taken is in a batch or answered for; what is neither is shown.
     fn weigh(&self) {
         let waiting = self.numbers.ledger().waiting();
-        let held = self.intake.lanes.rows() as u64;
+        let held = (self.intake.lanes.rows() + self.intake.yard.len()) as u64;
         self.numbers.residual.set(waiting.cast_signed() - held.cast_signed());
     }
 
     async fn turn(&mut self) -> Result<(), Failure> {
         self.connect().await?;
         self.intake.lanes.dispatch();
+        self.intake.settle().await;
         if self.intake.lanes.room() == 0 {
-            if !self.intake.lanes.acks.is_empty() {
+            if self.unacknowledged() > 0 {
                 return self.acknowledge().await;
             }
             self.intake.lanes.answered(&self.intake.heartbeat).await;
@@ -165,7 +182,7 @@ impl Reader {
         if self.is_busy {
             self.linger().await;
         }
-        if self.step == Step::New && self.claims.is_due(self.intake.lanes.oldest()) {
+        if self.step == Step::New && self.claims.is_due() {
             self.claim().await
         } else {
             self.read().await
@@ -192,9 +209,15 @@ impl Reader {
     /// pending, too, and is known.
     fn begin_again(&mut self) {
         self.step = Step::Pending(EntryId::default());
-        self.intake.held = self.intake.lanes.held();
-        self.intake.held.extend(&self.acking);
+        self.intake.held = self.held();
         self.is_busy = false;
+    }
+
+    /// The entries this process answers for.
+    fn held(&self) -> HashSet<EntryId> {
+        let mut held = self.intake.in_flight();
+        held.extend(&self.acking);
+        held
     }
 
     /// Lets entries gather, so that neither Redis nor PostgreSQL is asked for each by itself.
@@ -229,6 +252,7 @@ impl Reader {
         let entries = Entries::of_read(link.reply())?;
         let (taken, last) = self.intake.take(entries, origin).await?;
         self.has_read(taken, count);
+        self.newest = self.newest.max(last);
         if let Step::Pending(from) = self.step {
             self.step = match last {
                 Some(last) => Step::Pending(last.max(from)),
@@ -246,12 +270,18 @@ impl Reader {
         let command = self.claims.command(stream, group, consumer, self.count());
         self.ask(&command, 0).await?;
         let link = self.link.as_ref().expect("it was just asked");
-        let claimed = claims::read(link.reply())?;
-        let (next, lost) = (claimed.next, claimed.lost as u64);
-        self.intake.take(claimed.entries, Origin::Claimed).await?;
+        let claims::Claimed { after, entries, own, lost } = claims::read(link.reply())?;
+        self.intake.take(entries, Origin::Claimed).await?;
         self.numbers.book(|ledger| ledger.taken += lost);
         self.intake.is_lost(lost);
-        self.claims.went_on(next);
+        self.claims.went_on(after);
+        if !own.is_empty() {
+            let held = self.held();
+            if own.iter().any(|entry| !held.contains(entry)) {
+                // It was delivered over a connection that had ended already.
+                self.begin_again();
+            }
+        }
         Ok(())
     }
 
@@ -269,7 +299,8 @@ impl Reader {
     async fn ask(&mut self, command: &[u8], block_ms: u64) -> Result<(), Failure> {
         // Those of a call that failed, or was given up, may have been taken: they are sent again.
         self.acking.append(&mut self.intake.lanes.acks);
-        let before = acks::pack(&self.names.stream, &self.names.group, &self.acking);
+        let count = self.acking.len().min(self.acks_max);
+        let before = acks::pack(&self.names.stream, &self.names.group, &self.acking[..count]);
         let within = Duration::from_millis(block_ms + ANSWER_MS_MAX);
         let link = self.link.as_mut().expect("every turn begins with a connection");
         let asked = async {
@@ -278,8 +309,9 @@ impl Reader {
         };
         let sum = meanwhile(&mut self.intake, asked).await?;
         self.numbers.acks.add(sum);
-        self.numbers.acks_missing.add((self.acking.len() as u64).saturating_sub(sum));
-        self.acking.clear();
+        self.numbers.acks_missing.add((count as u64).saturating_sub(sum));
+        self.acking.drain(..count);
+        self.acks_max = (self.acks_max * 2).min(ACKS_MAX);
         Ok(())
     }
 
@@ -298,6 +330,7 @@ impl Reader {
     /// A turn has failed: what follows is decided here.
     async fn suffer(&mut self, failure: Failure) -> Result<(), Stop> {
         self.numbers.reads_failed.increment();
+        self.acks_max = (self.acks_max / 4).max(ACKS_MIN);
         if failure.class == Class::Clustered {
             return Err(clustered(&failure.words));
         }
@@ -320,9 +353,11 @@ impl Reader {
         if self.has_had_group {
             self.has_had_group = false;
             self.numbers.stream_resets.increment();
+            let newest = self.newest.take().map_or_else(String::new, |entry| entry.to_string());
+            let Names { stream, group, .. } = &self.names;
             self.context.log.warn(
                 "the group or its stream is gone; it is made again and read from its beginning",
-                &[("stream", &self.names.stream), ("group", &self.names.group)],
+                &[("stream", stream), ("group", group), ("newest_entry", &newest)],
             );
         }
         self.pause().await;
@@ -359,10 +394,14 @@ impl Reader {
         self.link = None;
         let Some(entry) = found else { return false };
         let Ok(Some(fields)) = self.intake.letters.fields(entry).await else { return false };
+        // A length may also have been garbled on its way.
+        if !is_too_long(&fields) {
+            return false;
+        }
         self.numbers.records.increment();
         self.numbers.book(|ledger| ledger.taken += 1);
-        let reason = "The entry is longer than pitwall reads.";
-        self.intake.cannot_decode(entry, reason, &fields).await;
+        let reason = "The entry is longer than pitwall reads.".to_owned();
+        self.intake.cannot_decode(entry, reason, fields).await;
         true
     }
 
@@ -383,9 +422,9 @@ impl Reader {
                 () = sleep_until(look.min(deadline)) => {}
             }
         }
-        self.acknowledge_last(deadline + LAST_ACKS).await;
+        self.acknowledge_last(deadline + Duration::from_millis(LAST_ACKS_MS)).await;
         self.weigh();
-        let (rows, acks) = (self.intake.lanes.rows(), self.unacknowledged());
+        let (rows, acks) = (self.numbers.ledger().waiting(), self.unacknowledged() as u64);
         if rows + acks > 0 {
             let words =
                 "entries are left pending in Redis; whoever reads the group next writes them";
@@ -412,6 +451,19 @@ impl Reader {
     fn unacknowledged(&self) -> usize {
         self.intake.lanes.acks.len() + self.acking.len()
     }
+}
+
+/// True when no reply may hold these fields. The length of each value takes a line of its own.
+fn is_too_long(fields: &Fields) -> bool {
+    const LINES_BYTES: usize = "$1048576\r\n\r\n".len();
+    let mut bytes = 0;
+    for text in fields.iter().flat_map(|(name, value)| [name, value]) {
+        if text.len() > BULK_BYTES_MAX {
+            return true;
+        }
+        bytes += text.len() + LINES_BYTES;
+    }
+    bytes > REPLY_BYTES_MAX
 }
 
 /// Waits for something while the lanes' answers are taken and the heart beats.

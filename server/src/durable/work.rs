@@ -69,6 +69,17 @@ impl Work {
         self.pieces.pop().expect("what is done was there");
     }
 
+    /// The piece waits until the others have been tried. False when there is no other.
+    pub(super) fn postpone(&mut self) -> bool {
+        self.pieces.rotate_right(1);
+        self.pieces.len() > 1
+    }
+
+    /// How many pieces there are.
+    pub(super) fn len(&self) -> usize {
+        self.pieces.len()
+    }
+
     /// No piece has more rows than this; those that have are taken apart.
     pub(super) fn limit(&mut self, rows_max: usize) {
         for piece in std::mem::take(&mut self.pieces) {

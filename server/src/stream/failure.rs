@@ -54,6 +54,10 @@ const CLASSES: [(&str, Class); 23] = [
 /// How Redis begins to say that a script needs a right which its user has not got.
 const SCRIPT_REFUSED: &str = "ERR The user executing the script can't";
 
+/// How Redis begins to say that it has become a replica while a read was waiting: the group is still
+/// there, only elsewhere.
+const ROLE_CHANGED: &str = "UNBLOCKED force unblock";
+
 /// Longest part of Redis's own words that is passed on.
 const WORDS_BYTES_MAX: usize = 200;
 
@@ -74,6 +78,9 @@ impl Class {
     pub fn of(text: &str) -> Self {
         if text.starts_with(SCRIPT_REFUSED) {
             return Self::Hold;
+        }
+        if text.starts_with(ROLE_CHANGED) {
+            return Self::Elsewhere;
         }
         let word = text.split([' ', '\r', '\n']).next().unwrap_or_default();
         let known = CLASSES.iter().find(|(prefix, _)| *prefix == word);
@@ -173,6 +180,11 @@ mod tests {
         check("READONLY You can't write against a read only replica.", Class::Elsewhere);
         check("NOGROUP No such key 's' or consumer group 'g'", Class::GroupLost);
         check("UNBLOCKED the stream key no longer exists", Class::GroupLost);
+        check(
+            "UNBLOCKED force unblock from blocking operation, instance state changed (master -> \
+             replica?)",
+            Class::Elsewhere,
+        );
         check("BUSYGROUP Consumer Group name already exists", Class::GroupExists);
         check("WRONGTYPE Operation against a key holding the wrong kind of value", Class::Hold);
         check("NOAUTH Authentication required.", Class::Hold);

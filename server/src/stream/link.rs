@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::timeout;
 
 use super::cursor::Cursor;
 use super::failure::Failure;
@@ -72,7 +72,8 @@ impl Link {
         }
     }
 
-    /// Sends a command and waits for its reply.
+    /// Sends a command and waits for its reply. Redis may be silent for so long; a reply that is long
+    /// and comes slowly is waited for as long as some of it comes.
     ///
     /// # Errors
     /// When Redis refuses it, does not answer in time, or answers without sense.
@@ -92,35 +93,33 @@ impl Link {
         command: &[u8],
         within: Duration,
     ) -> Result<(u64, Cursor<'_>), Failure> {
-        let deadline = Instant::now() + within;
         self.reader.consume();
-        let called = timeout_at(deadline, async {
+        let sent = timeout(within, async {
             if before.count > 0 {
                 self.socket.write_all(&before.bytes).await?;
             }
-            self.socket.write_all(command).await?;
-            let mut sum = 0;
-            for _ in 0..before.count {
-                self.whole_reply().await?;
-                let mut reply = self.reader.reply();
-                if let Some(text) = reply.error() {
-                    return Err(Failure::refused(text));
-                }
-                sum += u64::try_from(reply.integer()?).unwrap_or(0);
-                self.reader.consume();
-            }
-            self.whole_reply().await?;
-            Ok(sum)
+            self.socket.write_all(command).await
         });
-        let within_ms = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
-        let sum = called.await.unwrap_or_else(|_| Err(Failure::timeout("answer", within_ms)))?;
+        sent.await.map_err(|_| silent(within))??;
+        let mut sum = 0;
+        for _ in 0..before.count {
+            self.whole_reply(within).await?;
+            let mut reply = self.reader.reply();
+            if let Some(text) = reply.error() {
+                return Err(Failure::refused(text));
+            }
+            sum += u64::try_from(reply.integer()?).unwrap_or(0);
+            self.reader.consume();
+        }
+        self.whole_reply(within).await?;
         let reply = self.reader.reply();
         reply.error().map_or(Ok((sum, reply)), |text| Err(Failure::refused(text)))
     }
 
-    async fn whole_reply(&mut self) -> Result<(), Failure> {
+    async fn whole_reply(&mut self, within: Duration) -> Result<(), Failure> {
         while !self.reader.measure()? {
-            if self.socket.read_buf(self.reader.room()).await? == 0 {
+            let read = timeout(within, self.socket.read_buf(self.reader.room())).await;
+            if read.map_err(|_| silent(within))?? == 0 {
                 return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into());
             }
         }
@@ -156,6 +155,10 @@ impl Link {
         let redis_ms = whole(reply.text()?)? * 1000 + whole(reply.text()?)? / 1000;
         Ok(redis_ms - now_ms)
     }
+}
+
+fn silent(within: Duration) -> Failure {
+    Failure::timeout("answer", u64::try_from(within.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// A number below 10¹³, such as seconds or microseconds, written as text.

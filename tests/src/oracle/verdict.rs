@@ -96,6 +96,15 @@ impl Verdict {
         i128::from(self.added) - accounted.into_iter().map(i128::from).sum::<i128>()
     }
 
+    /// True when nothing is wrong but that so many entries were trimmed unread.
+    #[must_use]
+    pub fn is_clean_but_trimmed(&self, trimmed: u64) -> bool {
+        self.wrong_count() == 0
+            && self.rows == self.rows_distinct
+            && self.residual() == 0
+            && self.trimmed == trimmed
+    }
+
     /// Passes when nothing is wrong, and nothing was trimmed; entries may still wait.
     ///
     /// # Panics
@@ -106,11 +115,7 @@ impl Verdict {
 
     /// Passes when nothing is wrong but that so many entries were trimmed unread.
     pub fn assert_clean_but_trimmed(&self, trimmed: u64) {
-        let is_clean = self.wrong_count() == 0
-            && self.rows == self.rows_distinct
-            && self.residual() == 0
-            && self.trimmed == trimmed;
-        assert!(is_clean, "{self}");
+        assert!(self.is_clean_but_trimmed(trimmed), "{self}");
     }
 
     /// Passes when nothing is wrong, and every entry has been dealt with and acknowledged.

@@ -6,14 +6,20 @@
 //! breaks in every way is [`crate::directus::Directus`].
 
 use std::collections::{HashMap, HashSet};
+use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-/// Between two looks at a connection that could not be taken.
-const PAUSE: Duration = Duration::from_millis(10);
+use crate::program::comes_true;
+
+/// How long the process may be without files.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Between two looks at whether it has some.
+const LOOK: Duration = Duration::from_millis(10);
 
 /// How it behaves.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -72,7 +78,10 @@ impl Authority {
                         thread::spawn(move || converse(&stream, &known));
                     }
                     // A test may take away the files of its process, and give them back.
-                    Err(_) => thread::sleep(PAUSE),
+                    Err(error) => {
+                        let has_files = || File::open("/dev/null").is_ok();
+                        assert!(comes_true(PATIENCE, LOOK, has_files), "nobody is let in: {error}");
+                    }
                 }
             }
         });

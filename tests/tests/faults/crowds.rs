@@ -9,7 +9,7 @@ use tests::platform::imei;
 use tests::proxy::Proxy;
 use tests::scene::{EVENT, Scene, metric, metric_sum};
 
-use crate::child::{OPENED, Pitwall};
+use tests::child::{OPENED, Pitwall};
 
 #[test]
 fn f62_three_hundred_stuck_viewers_take_nothing_from_thirty_good_ones() {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tests::client::page;
 use tests::scene::{EVENT, Mood, Scene, metric};
 
-use crate::child::Pitwall;
+use tests::child::Pitwall;
 
 /// How long the end may take, whatever is the case.
 const END: Duration = Duration::from_secs(25);

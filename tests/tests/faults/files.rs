@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use tests::scene::{EVENT, Scene, metric, metric_sum};
 
-use crate::child::Pitwall;
+use tests::child::Pitwall;
 
 #[test]
 fn f83_without_a_file_left_viewers_are_served_the_processor_rests_and_it_heals() {

@@ -2,7 +2,6 @@
 //! viewers beside that notice of it.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-mod child;
 mod crowds;
 mod ends;
 mod files;

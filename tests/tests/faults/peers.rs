@@ -9,7 +9,7 @@ use tests::live::Live;
 use tests::proxy::Proxy;
 use tests::scene::{EVENT, Scene, metric, metric_sum};
 
-use crate::child::Pitwall;
+use tests::child::Pitwall;
 
 /// A viewer and somebody beside it, who must be served whatever the first one does.
 fn both(scene: &Scene, live: &Live) -> (Client, Client) {

@@ -1,65 +1,80 @@
 //! The program as a process of its own, as an operator starts it.
 
+use std::env;
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use tests::client::page;
-use tests::directory::Directory;
-use tests::scene::{EVENT, Scene, metric, metric_sum};
+use crate::client::page;
+use crate::directory::Directory;
+use crate::scene::{EVENT, Scene, metric, metric_sum};
 
 /// The exit code of a process whose port was taken between its choice and its use.
 const PORT_TAKEN: i32 = 69;
 
 /// Viewers let in so far.
-pub(crate) const OPENED: &str = "processor_live_viewers_opened_total";
+pub const OPENED: &str = "processor_live_viewers_opened_total";
 
 /// A running process, killed when dropped.
-pub(crate) struct Pitwall {
+#[derive(Debug)]
+pub struct Pitwall {
     child: Child,
     directory: Directory,
     /// Where viewers connect.
-    pub(crate) live: SocketAddr,
+    pub live: SocketAddr,
     /// Where operators look.
-    pub(crate) admin: SocketAddr,
+    pub admin: SocketAddr,
 }
 
 impl Pitwall {
     /// Starts it with these settings beside those of the scene, and waits until it is ready.
-    pub(crate) fn start(scene: &Scene, settings: &[(&str, &str)]) -> Self {
+    ///
+    /// # Panics
+    /// When it does not start; so do all functions here when something is not as it must be.
+    #[must_use]
+    pub fn start(scene: &Scene, settings: &[(&str, &str)]) -> Self {
         Self::start_with_files(scene, settings, 4_096)
     }
 
     /// The same, with so many files at most.
-    pub(crate) fn start_with_files(
-        scene: &Scene,
-        settings: &[(&str, &str)],
-        files_max: u32,
-    ) -> Self {
+    ///
+    /// # Panics
+    /// See [`Self::start`].
+    #[must_use]
+    pub fn start_with_files(scene: &Scene, settings: &[(&str, &str)], files_max: u32) -> Self {
+        let has_viewers =
+            settings.iter().all(|(name, value)| *name != "ROLES" || value.contains("live"));
         let mut started = Self::launch(scene, settings, files_max);
         scene.until("the process is ready", || {
-            match started.child.try_wait().unwrap().and_then(|status| status.code()) {
+            match started.exit_code() {
                 Some(PORT_TAKEN) => started = Self::launch(scene, settings, files_max),
                 Some(code) => panic!("it ended with {code}: {}", started.log()),
                 None => {}
             }
             page(started.admin, "/readyz").starts_with("HTTP/1.1 200")
-                && metric(started.admin, "processor_live_roster_devices").is_some_and(|n| n > 0.0)
+                && (!has_viewers
+                    || metric(started.admin, "processor_live_roster_devices")
+                        .is_some_and(|count| count > 0.0))
         });
         started
     }
 
+    fn exit_code(&mut self) -> Option<i32> {
+        self.child.try_wait().expect("it is our child").and_then(|status| status.code())
+    }
+
     fn launch(scene: &Scene, settings: &[(&str, &str)], files_max: u32) -> Self {
-        let directory = Directory::new("process").unwrap();
-        let log = File::create(directory.path().join("log")).unwrap();
+        let directory = Directory::new("process").expect("a directory");
+        let log = File::create(directory.path().join("log")).expect("a file");
         let [live, admin] = free_ports();
         // The shell sets the limit and then becomes the program.
         let mut command = Command::new("sh");
         command
             .args(["-c", "ulimit -n \"$0\" && exec \"$1\" serve", &files_max.to_string()])
-            .arg(env!("CARGO_BIN_EXE_program"))
+            .arg(program())
             .env_clear()
             .env("LIVE_WS_HOST", "127.0.0.1")
             .env("LIVE_WS_PORT", live.port().to_string())
@@ -71,45 +86,82 @@ impl Pitwall {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log);
-        Self { child: command.spawn().unwrap(), directory, live, admin }
+        Self { child: command.spawn().expect("a shell"), directory, live, admin }
     }
 
     /// Its log so far.
-    pub(crate) fn log(&self) -> String {
-        fs::read_to_string(self.directory.path().join("log")).unwrap()
+    ///
+    /// # Panics
+    /// See [`Self::start`].
+    #[must_use]
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.directory.path().join("log")).expect("it logs")
     }
 
     /// Sends a signal by its name.
-    pub(crate) fn signal(&self, name: &str) {
+    ///
+    /// # Panics
+    /// See [`Self::start`].
+    pub fn signal(&self, name: &str) {
         let process = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-s", name, &process]).status().unwrap().success());
+        let sent = Command::new("kill").args(["-s", name, &process]).status();
+        assert!(sent.expect("there is kill").success(), "the signal is sent");
+    }
+
+    /// Ends it without warning and waits until it is gone.
+    ///
+    /// # Panics
+    /// See [`Self::start`].
+    pub fn kill(&mut self) {
+        self.child.kill().expect("a process of our own may be killed");
+        self.child.wait().expect("it is our child");
     }
 
     /// Waits until it has ended: how, and how long that took.
-    pub(crate) fn ended(&mut self, scene: &Scene) -> (ExitStatus, Duration) {
+    ///
+    /// # Panics
+    /// See [`Self::start`].
+    pub fn ended(&mut self, scene: &Scene) -> (ExitStatus, Duration) {
         let began = Instant::now();
         let mut status = ExitStatus::from_raw(0);
         scene.until_within(Duration::from_secs(60), "the process has ended", || {
-            self.child.try_wait().unwrap().inspect(|ended| status = *ended).is_some()
+            let ended = self.child.try_wait().expect("it is our child");
+            ended.inspect(|ended| status = *ended).is_some()
         });
         (status, began.elapsed())
     }
 
     /// Files it has open, sockets among them, as the system says.
-    pub(crate) fn open_files(&self) -> usize {
+    ///
+    /// # Panics
+    /// See [`Self::start`].
+    #[must_use]
+    pub fn open_files(&self) -> usize {
         self.files().len()
+    }
+
+    /// Threads it has, as the system says.
+    ///
+    /// # Panics
+    /// See [`Self::start`].
+    #[must_use]
+    pub fn threads(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("it runs").count()
     }
 
     /// What is behind each of them; some may be closed meanwhile.
     fn files(&self) -> Vec<String> {
-        let all = fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap();
-        let names = all.map(|file| fs::read_link(file.unwrap().path()));
+        let all = fs::read_dir(format!("/proc/{}/fd", self.child.id())).expect("it runs");
+        let names = all.map(|file| fs::read_link(file.expect("a file").path()));
         names.filter_map(|name| Some(name.ok()?.display().to_string())).collect()
     }
 
     /// Lets one viewer come and go, so that what is opened once is open: a connection to whom the
     /// process asks, files that are opened late.
-    pub(crate) fn warm_up(&self, scene: &Scene) {
+    ///
+    /// # Panics
+    /// See [`Self::start`].
+    pub fn warm_up(&self, scene: &Scene) {
         let mut first = scene.viewer_at(self.live, 1);
         first.subscribe(EVENT, "");
         first.reply("subscribed");
@@ -122,7 +174,10 @@ impl Pitwall {
     }
 
     /// Waits until it has no more files open than this.
-    pub(crate) fn closes_files(&self, scene: &Scene, most: usize) {
+    ///
+    /// # Panics
+    /// See [`Self::start`].
+    pub fn closes_files(&self, scene: &Scene, most: usize) {
         let mut left = Vec::new();
         let until = std::panic::AssertUnwindSafe(|| {
             scene.until("its files are closed", || {
@@ -134,11 +189,17 @@ impl Pitwall {
     }
 
     /// Time it has spent on a core.
-    pub(crate) fn processor_time(&self) -> Duration {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+    ///
+    /// # Panics
+    /// See [`Self::start`].
+    #[must_use]
+    pub fn processor_time(&self) -> Duration {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()));
+        let stat = stat.expect("it runs");
         // Behind the name, which ends at the last bracket: fields 14 and 15, in hundredths.
-        let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split(' ').collect();
-        let ticks: u64 = fields[12..14].iter().map(|ticks| ticks.parse::<u64>().unwrap()).sum();
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split(' ').collect();
+        let ticks = |field: &str| field.parse::<u64>().expect("a number");
+        let ticks: u64 = fields[12..14].iter().map(|field| ticks(field)).sum();
         Duration::from_millis(ticks * 10)
     }
 }
@@ -152,6 +213,13 @@ impl Drop for Pitwall {
 }
 
 fn free_ports() -> [SocketAddr; 2] {
-    let both = [(); 2].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
-    both.map(|listener| listener.local_addr().unwrap())
+    let both = [(); 2].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port"));
+    both.map(|listener| listener.local_addr().expect("it is bound"))
+}
+
+/// The program, which lies beside the folder of the tests.
+fn program() -> PathBuf {
+    let test = env::current_exe().expect("it is known what runs");
+    let folder = test.ancestors().nth(2).expect("tests have a folder of their own");
+    folder.join("program")
 }
