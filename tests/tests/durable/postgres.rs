@@ -48,7 +48,12 @@ fn f30_a_killed_backend_ends_all_sessions_and_nothing_is_lost() {
     let mut rig = Rig::new();
     let live = rig.start();
     let mut killed = 0;
+    let url = rig.url();
     survives(&mut rig, &live, 5, |rig| {
+        // Acknowledgements of what was stored before may come while it still recovers.
+        rig.scene.until("it lets us in", || Session::open(&url).is_ok());
+        let sessions = format!("SELECT count(*) {OURS}");
+        rig.scene.until("the program has a session", || rig.number(&sessions) > 0);
         let backend = rig.number(&format!("SELECT pid::bigint {OURS} LIMIT 1")).to_string();
         let kill = Command::new("kill").args(["-s", "KILL", &backend]).status();
         killed += u32::from(kill.unwrap().success());

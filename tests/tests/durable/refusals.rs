@@ -36,14 +36,15 @@ fn f49_refused_rows_at_whatever_places_are_set_aside_and_the_others_are_stored()
     config.write.storm_percent = 100;
     let live = rig.start_with(config);
     let (mut stored, mut letters) = (0, 0);
+    let mut newest_ms = rig.scene.now_ms();
     let places: [&[usize]; 5] =
         [&[0], &[99], &[0, 99], &[49, 50, 51], &(0..100).step_by(2).collect::<Vec<_>>()];
     for (device, places) in (1..).zip(places) {
         // The second time the device is known, and its rows are copied.
         for _ in 0..2 {
-            let now_ms = rig.scene.now_ms();
-            let new = |at| Fix::new(&imei(device), now_ms - 100 + at);
-            let mut fixes: Vec<Fix> = (0..100).map(new).collect();
+            newest_ms += 100;
+            let new = |at| Fix::new(&imei(device), newest_ms - at);
+            let mut fixes: Vec<Fix> = (0..100).rev().map(new).collect();
             places.iter().for_each(|&place| fixes[place].speed = 300);
             rig.scene.publish_all(&fixes);
             letters += places.len();
@@ -96,7 +97,9 @@ fn f51_a_refused_row_that_redis_has_no_memory_for_stays_pending_until_it_has() {
     rig.scene.until("it holds", || holds(&live, "writer", words));
     let said = report(&live, "writer");
     assert!(said["reason"].as_str().unwrap().contains("OOM"), "{said}");
-    assert_eq!((rig.letters(), rig.pending()), (0, 10));
+    // The first one may have been a batch of its own.
+    let pending = rig.pending();
+    assert!((9..=10).contains(&pending) && rig.letters() == 0, "{pending} are pending");
     assert_eq!(rig.scene.redis_says(&["CONFIG", "SET", "maxmemory", "0"]), "OK");
     rig.until_stored(19);
     assert_eq!(rig.letters(), 1);

@@ -131,8 +131,12 @@ impl Rig {
 
     /// A session that stays.
     pub(crate) fn session(&self) -> Session {
-        let url = format!("postgres://pitwall@127.0.0.1:{}/postgres", self.scene.postgres_port());
-        Session::open(&url).unwrap()
+        Session::open(&self.url()).unwrap()
+    }
+
+    /// Where PostgreSQL is.
+    pub(crate) fn url(&self) -> String {
+        format!("postgres://pitwall@127.0.0.1:{}/postgres", self.scene.postgres_port())
     }
 
     /// Rows of positions.
