@@ -7,12 +7,14 @@ use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 use std::{fs, io};
 
+use rustix::process::{Pid, Signal, kill_process};
 use tokio_postgres::{Client, NoTls};
 
 use crate::directory::Directory;
-use crate::program::{Program, StartError, find, on_free_port};
+use crate::program::{Program, StartError, comes_true, find, on_free_port};
 
 /// The table that pitwall writes, as the platform makes it.
 pub const POSITIONS: &str = include_str!("../data/copy/positions.sql");
@@ -22,6 +24,10 @@ pub const FAST: &[(&str, &str)] = &[("fsync", "off"), ("full_page_writes", "off"
 
 /// The one user of the cluster, its superuser, who needs no password.
 const USER: &str = "pitwall";
+
+/// How long killed processes may take to be gone, and between two looks.
+const KILLED_PATIENCE: Duration = Duration::from_secs(20);
+const KILLED_LOOK: Duration = Duration::from_millis(1);
 
 /// A running PostgreSQL, gone when dropped.
 #[derive(Debug)]
@@ -66,6 +72,36 @@ impl Postgres {
     /// Ends the server at once, as a crash does; its cluster stays.
     pub fn stop(&mut self) {
         self.program = None;
+    }
+
+    /// Kills every process of the server without warning; its cluster stays.
+    ///
+    /// # Panics
+    /// When they cannot be killed, or the server is stopped.
+    pub fn kill(&mut self) {
+        let mut program = self.program.take().expect("the server is running");
+        // One that stands still starts no more of them.
+        program.signal("STOP").expect("a server of our own may be stopped");
+        let children = children_of(program.process_id());
+        for &child in &children {
+            // Fails when it has just ended.
+            kill_process(child, Signal::KILL).ok();
+        }
+        program.kill().expect("a server of our own may be killed");
+        // Whoever starts next must not find its memory in use.
+        let are_gone = || children.iter().all(|&child| has_ended(child));
+        assert!(comes_true(KILLED_PATIENCE, KILLED_LOOK, are_gone), "some outlive a SIGKILL");
+    }
+
+    /// Kills its youngest process without warning: the server ends all others and starts them again.
+    ///
+    /// # Panics
+    /// When it cannot be killed, or the server is stopped.
+    pub fn kill_one(&self) {
+        let children = children_of(self.program().process_id()).into_iter();
+        let youngest = children.max_by_key(|child| child.as_raw_nonzero());
+        let killed = kill_process(youngest.expect("a server has processes"), Signal::KILL);
+        killed.expect("a process of our own may be killed");
     }
 
     /// Starts the stopped server again, on the same port and the same cluster.
@@ -249,4 +285,26 @@ fn is_ready(data: &Path, process: u32) -> bool {
     let status = fs::read_to_string(data.join("postmaster.pid")).unwrap_or_default();
     let lines: Vec<&str> = status.lines().map(str::trim).collect();
     lines.first() == Some(&process.to_string().as_str()) && lines.get(7) == Some(&"ready")
+}
+
+/// The processes that this one has started, as the system says.
+fn children_of(process: u32) -> Vec<Pid> {
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    let parent = process.to_string();
+    let own = numbers.filter(|&number| field_of(number, 1).as_deref() == Some(&*parent));
+    own.filter_map(Pid::from_raw).collect()
+}
+
+/// True when a process is gone, or nobody has yet asked how it ended.
+fn has_ended(process: Pid) -> bool {
+    field_of(process.as_raw_nonzero().get(), 0).is_none_or(|state| state == "Z" || state == "X")
+}
+
+/// What the system says of a process, counted from behind its name: its state, its parent.
+fn field_of(process: i32, at: usize) -> Option<String> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    // The name may hold anything, but ends at the last bracket.
+    let (_, fields) = stat.rsplit_once(") ")?;
+    fields.split(' ').nth(at).map(str::to_owned)
 }
