@@ -23,6 +23,11 @@ use crate::oracle::Verdict;
 /// Hears what happens, a line at a time.
 pub type Say<'a> = &'a (dyn Fn(&str) + Sync);
 
+/// The address of a database behind this port of loopback.
+fn database_url(port: u16, name: &str) -> String {
+    format!("postgres://pitwall@127.0.0.1:{port}/{name}")
+}
+
 /// True when nothing is wrong with what has become of the entries, and none waits any more.
 fn is_clean(verdict: &Verdict) -> bool {
     verdict.wrong_count() == 0

@@ -3,13 +3,17 @@
 //! What lasts less than a second is not told, what stays is told again every minute.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use super::loss::Danger;
 use crate::clock::Clock;
 use crate::context::Context;
 use crate::database::Class;
 use crate::status::{Component, Reminder, Role, State};
-use crate::stream::Failure;
+use crate::stream::{Backoff, Failure};
+
+/// Between two tries while somebody has to change something; the longest pause in any case.
+pub(super) const HOLD: Duration = Duration::from_secs(2);
 
 /// How long a failure that passes by itself must last to be told.
 const LASTING_MS: u64 = 1_000;
@@ -51,6 +55,14 @@ impl Trouble {
             words: format!("A record is refused and cannot be set aside. {}", failure.words),
             remedy: "Let Redis take writes again: look at its disk, its memory and its role."
                 .to_owned(),
+        }
+    }
+
+    /// How long to wait before the next try.
+    pub(super) fn pause(&self, backoff: &mut Backoff) -> Duration {
+        match self.class {
+            Class::Schema => HOLD,
+            _ => HOLD.min(Duration::from_millis(backoff.next_ms())),
         }
     }
 

@@ -9,18 +9,15 @@ use std::time::Duration;
 
 use engine::decode::{Decoder, EntryFields};
 use engine::rows::{EntryId, Row};
-use tokio::time::sleep;
+use tokio::time::{Instant, timeout};
 
 use super::dead_letter::{DECODE, DeadLetter, DeadLetters, Fields, Written};
-use super::health::{Health, Trouble};
+use super::health::{HOLD, Health, Trouble};
 use super::lanes::Lanes;
 use super::numbers::Numbers;
 use super::storm::Storm;
 use crate::status::Heartbeat;
-use crate::stream::{Entries, Entry, Malformed};
-
-/// Between two looks at an entry that may not be set aside yet.
-const HOLD: Duration = Duration::from_secs(2);
+use crate::stream::{Backoff, Entries, Entry, Malformed};
 
 /// How often the heart beats while something is waited for.
 pub(super) const BEAT: Duration = Duration::from_secs(1);
@@ -134,11 +131,16 @@ impl Intake {
                 (!storm.refuse()).then(|| storm.words())
             };
             let Some(words) = storm else { break };
+            // What is in order and still to be stored speaks for the others, too.
+            if self.lanes.rows() > 0 && self.is_answered_within(HOLD).await {
+                continue;
+            }
             let words = format!("{words} The last one, {entry}: {reason}");
             self.health.reading_holds(&words, DECODE_REMEDY);
-            self.pause().await;
+            self.pause(HOLD).await;
         }
         let letter = DeadLetter { entry, reason, code: DECODE, fields, are_fields_lost: false };
+        let mut backoff = Backoff::default();
         loop {
             let trouble = match self.letters.write(&letter).await {
                 Ok(Written::Added(_)) => {
@@ -150,20 +152,22 @@ impl Intake {
                 Err(failure) => Trouble::letter(&failure),
             };
             self.health.reading_holds(&trouble.words, &trouble.remedy);
-            self.pause().await;
+            self.pause(trouble.pause(&mut backoff)).await;
         }
         self.numbers.book(|ledger| ledger.dead += 1);
     }
 
     /// Waits a while; what lanes answer meanwhile is taken.
-    async fn pause(&mut self) {
+    async fn pause(&mut self, length: Duration) {
+        let until = Instant::now() + length;
+        while self.is_answered_within(until.saturating_duration_since(Instant::now())).await {}
+    }
+
+    /// True when a lane has answered for a batch before so much time has passed. Every lane has what
+    /// was taken for it.
+    async fn is_answered_within(&mut self, length: Duration) -> bool {
         self.heartbeat.beat();
-        let mut pause = std::pin::pin!(sleep(HOLD));
-        loop {
-            tokio::select! {
-                () = &mut pause => return,
-                () = self.lanes.answered(&self.heartbeat) => {}
-            }
-        }
+        self.lanes.dispatch();
+        timeout(length, self.lanes.answered(&self.heartbeat)).await.is_ok()
     }
 }

@@ -5,10 +5,10 @@ use std::fmt;
 use pitwall::config::{Config, Roles};
 
 use super::ground::Ground;
-use super::{Say, is_clean};
+use super::{Say, database_url, is_clean};
 use crate::live::Live;
 use crate::oracle::{Verdict, is_drained};
-use crate::postgres::FAST;
+use crate::postgres::{FAST, Postgres};
 use crate::producer::{Mix, Producer};
 use crate::proxy::{Ending, Event, Moment, Proxy, Rule, Trap};
 use crate::scene::metric;
@@ -80,9 +80,10 @@ impl fmt::Display for Outcome {
 /// # Errors
 /// When something does not go on, with what is known of it.
 pub fn run(order: Order, say: Say<'_>) -> Result<Outcome, String> {
-    let mut ground = Ground::start(&["--appendonly", "no"], FAST);
-    let proxy = Proxy::to_postgres(ground.postgres.port());
-    let url = format!("postgres://pitwall@127.0.0.1:{}/postgres", proxy.port());
+    let postgres = Postgres::start(FAST);
+    let mut ground = Ground::start(&["--appendonly", "no"], postgres.url());
+    let proxy = Proxy::to_postgres(postgres.port());
+    let url = database_url(proxy.port(), "postgres");
     let mut config = Config::new(&ground.redis.url(), &url);
     config.roles = Roles { live: false, durable: true };
     (config.write.lane_count, config.write.deadline_ms) = (LANES, DEADLINE_MS);
@@ -110,8 +111,7 @@ pub fn run(order: Order, say: Say<'_>) -> Result<Outcome, String> {
 /// Traps for every other commit, for each moment: most end the connection, some leave it silent, and
 /// then the writer waits in vain.
 fn set(proxy: &Proxy) -> [Vec<Trap>; 3] {
-    let endings =
-        [Ending::Reset, Ending::Close, Ending::Reset, Ending::Close, Ending::Silence];
+    let endings = [Ending::Reset, Ending::Close, Ending::Reset, Ending::Close, Ending::Silence];
     let every = 2 * MOMENTS.len() * endings.len();
     let mut turn = 0;
     MOMENTS.map(|moment| {

@@ -1,4 +1,4 @@
-//! The servers of a campaign, and what is seen in them without asking pitwall.
+//! A Redis and a database of a campaign, and what is seen in them without asking pitwall.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -11,7 +11,6 @@ use tokio_postgres::{Client, NoTls};
 use crate::entries::STREAM;
 use crate::oracle::{GROUP, Verdict, judge};
 use crate::platform;
-use crate::postgres::Postgres;
 use crate::producer::{Log, REFUSE};
 use crate::program::comes_true;
 use crate::redis::Redis;
@@ -29,23 +28,22 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// Redis and PostgreSQL.
+/// A Redis, and the way to a database.
 #[derive(Debug)]
 pub(super) struct Ground {
     pub(super) redis: Redis,
-    pub(super) postgres: Postgres,
+    postgres_url: String,
     runtime: Runtime,
     client: Option<Client>,
 }
 
 impl Ground {
-    /// A Redis with these arguments and a PostgreSQL with these settings, with the platform's tables
-    /// and a rule that refuses some rows.
-    pub(super) fn start(arguments: &[&str], settings: &[(&str, &str)]) -> Self {
+    /// A Redis with these arguments; the empty database gets the platform's tables and a rule that
+    /// refuses some rows.
+    pub(super) fn start(arguments: &[&str], postgres_url: String) -> Self {
         let redis = Redis::try_start(arguments).unwrap_or_else(|error| panic!("{error}"));
-        let postgres = Postgres::start(settings);
         let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
-        let mut ground = Self { redis, postgres, runtime, client: None };
+        let mut ground = Self { redis, postgres_url, runtime, client: None };
         ground.with_client(async |client| {
             platform::create(client).await;
             client.batch_execute(REFUSE).await
@@ -53,9 +51,16 @@ impl Ground {
         ground
     }
 
+    /// Makes an empty database.
+    pub(super) fn create_database(&mut self, name: &str) {
+        let statement = format!("CREATE DATABASE {name}");
+        let created = self.with_client(async |client| client.batch_execute(&statement).await);
+        created.expect("PostgreSQL makes databases");
+    }
+
     /// Rows; nothing while PostgreSQL cannot say.
     pub(super) fn stored(&mut self) -> Option<u64> {
-        let count = async |client: &Client| {
+        let count = async |client: &Client| -> Result<u64, tokio_postgres::Error> {
             let row = client.query_one("SELECT count(*) FROM positions", &[]).await?;
             Ok(row.get::<_, i64>(0).cast_unsigned())
         };
@@ -87,11 +92,10 @@ impl Ground {
         &mut self,
         work: impl AsyncFnOnce(&Client) -> Result<T, tokio_postgres::Error>,
     ) -> Option<T> {
-        let url = self.postgres.url();
-        let (runtime, client) = (&self.runtime, &mut self.client);
+        let (runtime, client, url) = (&self.runtime, &mut self.client, &self.postgres_url);
         runtime.block_on(async {
             if client.is_none() {
-                let (connected, connection) = tokio_postgres::connect(&url, NoTls).await.ok()?;
+                let (connected, connection) = tokio_postgres::connect(url, NoTls).await.ok()?;
                 tokio::spawn(async move {
                     // The client sees the same error.
                     drop(connection.await);

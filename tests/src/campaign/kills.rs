@@ -7,14 +7,15 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::ground::{APPEND_ALWAYS, DURABLE, Ground};
 use super::plan::{Cycle, Victim, When};
-use super::point::Point;
+use super::point::{self, Point};
 use super::seat::Seat;
 use super::{Say, all, is_clean};
 use crate::oracle::{Verdict, is_drained};
+use crate::postgres::Postgres;
 use crate::producer::{Mix, Producer, Steady};
 use crate::program::comes_true;
 use crate::proxy::{Ending, Rule};
@@ -23,8 +24,14 @@ use crate::scene::metric;
 /// Cycles of one world.
 pub const WORLD_CYCLES: u32 = 50;
 
+/// Moments on the wire at which something is killed.
+#[must_use]
+pub fn point_count() -> usize {
+    point::all().len()
+}
+
 /// How long a point is waited for; then it is killed without.
-const POINT_PATIENCE: Duration = Duration::from_secs(10);
+const POINT_PATIENCE: Duration = Duration::from_secs(20);
 
 /// Between two looks at a wire.
 const WIRE_LOOK: Duration = Duration::from_millis(1);
@@ -57,7 +64,7 @@ pub struct Outcome {
     pub postgres: u64,
     /// The moments on the wire at which something was killed.
     pub points: BTreeSet<String>,
-    /// Cycles that waited for such a moment in vain.
+    /// Cycles that waited in vain for such a moment, and killed without.
     pub missed: u64,
     /// What has become of the records.
     pub verdict: Verdict,
@@ -124,6 +131,7 @@ pub fn run(order: &Order, say: Say<'_>) -> Result<Outcome, String> {
 
 struct World {
     seed: u64,
+    postgres: Postgres,
     ground: Ground,
     seats: [Seat; 2],
     /// Absent at the end.
@@ -133,28 +141,25 @@ struct World {
 
 impl World {
     fn start(order: &Order, number: u32) -> Self {
-        let ground = Ground::start(APPEND_ALWAYS, DURABLE);
-        let (redis, postgres) = (ground.redis.port(), ground.postgres.port());
-        let seat = |letter| Seat::new(letter, order.program.clone(), redis, postgres);
+        let postgres = Postgres::start(DURABLE);
+        let ground = Ground::start(APPEND_ALWAYS, postgres.url());
+        let redis = ground.redis.port();
+        let seat = |letter| Seat::new(letter, order.program.clone(), redis, postgres.port());
         let mut seats = ['a', 'b'].map(seat);
         seats[0].start();
         let mix = Mix { undecodable: 8, refused: 4, ..Mix::rough(order.seed + u64::from(number)) };
         let load = Producer::new(redis, mix).steady(order.per_second);
         let load = Some(load);
-        Self { seed: order.seed, ground, seats, load, outcome: Outcome::default() }
+        Self { seed: order.seed, postgres, ground, seats, load, outcome: Outcome::default() }
     }
 
-    fn live(
-        mut self,
-        cycles: impl Iterator<Item = u32>,
-        say: Say<'_>,
-    ) -> Result<Outcome, String> {
+    fn live(mut self, cycles: impl Iterator<Item = u32>, say: Say<'_>) -> Result<Outcome, String> {
         for number in cycles {
             let cycle = Cycle::new(self.seed, number);
             let began = Instant::now();
             let done = self.turn(&cycle);
             let (took, id) = (began.elapsed().as_secs_f64(), format!("{}.{number}", self.seed));
-            say(&format!("{id} {cycle}: {took:.2} s"));
+            say(&format!("{id} {cycle}: {took:.2} s, until {}", now_ms()));
             done.map_err(|what| format!("{id} {cycle}: {what}{}", self.told()))?;
         }
         self.end().map_err(|what| format!("at the end: {what}{}", self.told()))
@@ -202,8 +207,12 @@ impl World {
     fn until_point(&mut self, seat: usize, point: &Point, skip: usize) {
         let seat = &self.seats[seat];
         let proxy = if point.is_of_redis { &seat.redis } else { &seat.postgres };
+        let skip = if point.is_first { 0 } else { skip };
         let rule = Rule::new(point.event.clone(), point.moment, Ending::Silence).skip(skip);
         let trap = proxy.trap(rule);
+        if point.is_first {
+            proxy.reset();
+        }
         if comes_true(POINT_PATIENCE, WIRE_LOOK, || trap.struck() > 0) {
             self.outcome.points.insert(point.name.clone());
         } else {
@@ -221,11 +230,11 @@ impl World {
                     self.outcome.redis += 1;
                 }
                 Victim::Postgres => {
-                    self.ground.postgres.kill();
+                    self.postgres.kill();
                     self.outcome.postgres += 1;
                 }
                 Victim::Backend => {
-                    self.ground.postgres.kill_one();
+                    self.postgres.kill_one();
                     self.outcome.postgres += 1;
                 }
             }
@@ -244,7 +253,7 @@ impl World {
             self.ground.redis.restart(APPEND_ALWAYS);
         }
         if cycle.kills(Victim::Postgres) {
-            self.ground.postgres.start_again();
+            self.postgres.start_again();
         }
         if is_pitwall_down && !cycle.is_pitwall_first {
             self.start_seat(seat);
@@ -301,4 +310,9 @@ impl World {
         });
         ended.map_or(waited, Err)
     }
+}
+
+/// The time of the wall, for comparison with the ids of entries.
+fn now_ms() -> u128 {
+    SystemTime::now().duration_since(UNIX_EPOCH).expect("it is later than 1970").as_millis()
 }

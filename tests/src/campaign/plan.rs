@@ -124,7 +124,9 @@ impl fmt::Display for When {
         match self {
             Self::AtOnce => formatter.write_str("at once"),
             Self::Rows(rows) => write!(formatter, "after {rows} rows"),
-            Self::Point(point, 0) => formatter.write_str(&point.name),
+            Self::Point(point, skip) if *skip == 0 || point.is_first => {
+                formatter.write_str(&point.name)
+            }
             Self::Point(point, skip) => write!(formatter, "{}, {skip} later", point.name),
         }
     }

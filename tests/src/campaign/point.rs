@@ -12,7 +12,13 @@ pub(super) struct Point {
     pub(super) moment: Moment,
     /// Whether Redis is asked, or PostgreSQL.
     pub(super) is_of_redis: bool,
+    /// It is asked only over a new connection.
+    pub(super) is_first: bool,
 }
+
+const NEW_REDIS: &str = "the name of a connection to Redis";
+
+const NEW_POSTGRES: &str = "the settings of a session";
 
 /// Each of the three moments of each thing that is asked.
 pub(super) fn all() -> Vec<Point> {
@@ -22,6 +28,7 @@ pub(super) fn all() -> Vec<Point> {
         ("the claim", Event::command("XAUTOCLAIM")),
         ("the dead letter", Event::command_with("EVAL", DEAD_LETTERS)),
         ("the look at a refused entry", Event::command("XRANGE")),
+        (NEW_REDIS, Event::command("CLIENT")),
     ];
     let postgres = [
         ("the first data of COPY", Event::CopyBegun),
@@ -31,6 +38,7 @@ pub(super) fn all() -> Vec<Point> {
         ("INSERT", Event::sql("INSERT")),
         ("the count", Event::sql("SELECT count")),
         ("COMMIT", Event::sql("COMMIT")),
+        (NEW_POSTGRES, Event::sql("SET")),
     ];
     let redis = redis.into_iter().map(|(name, event)| (name, event, true));
     let all = redis.chain(postgres.into_iter().map(|(name, event)| (name, event, false)));
@@ -45,6 +53,7 @@ pub(super) fn all() -> Vec<Point> {
             event: event.clone(),
             moment,
             is_of_redis,
+            is_first: [NEW_REDIS, NEW_POSTGRES].contains(&what),
         })
     })
     .collect()

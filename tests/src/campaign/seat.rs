@@ -12,6 +12,7 @@ use pitwall::error::Stop;
 use pitwall::log::{Level, Log};
 use pitwall::shutdown::Shutdown;
 
+use super::database_url;
 use crate::directory::Directory;
 use crate::proxy::{Proxy, reserve};
 
@@ -99,7 +100,7 @@ impl Seat {
         command
             .arg("serve")
             .arg(format!("redis://127.0.0.1:{}", self.redis.port()))
-            .arg(format!("postgres://pitwall@127.0.0.1:{}/postgres", self.postgres.port()))
+            .arg(database_url(self.postgres.port(), "postgres"))
             .arg(self.admin.port().to_string())
             .arg(self.instance_id())
             .stdin(Stdio::null())
