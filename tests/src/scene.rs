@@ -75,8 +75,17 @@ impl Scene {
     /// When a server cannot be started; so do all functions here when something is not as it must be.
     #[must_use]
     pub fn with_devices(device_count: u64) -> Self {
+        Self::over(FAST, device_count)
+    }
+
+    /// One over a PostgreSQL with these settings.
+    ///
+    /// # Panics
+    /// See [`Self::with_devices`].
+    #[must_use]
+    pub fn over(settings: &[(&str, &str)], device_count: u64) -> Self {
         let redis = Redis::start();
-        let postgres = Postgres::start(FAST);
+        let postgres = Postgres::start(settings);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let publisher = Publisher::connect(redis.port());
         let scene = Self {
@@ -318,6 +327,11 @@ impl Scene {
     /// Ends PostgreSQL at once, as a crash does.
     pub fn stop_postgres(&mut self) {
         self.postgres.stop();
+    }
+
+    /// Kills PostgreSQL, every process of it.
+    pub fn kill_postgres(&mut self) {
+        self.postgres.kill();
     }
 
     /// Starts the ended PostgreSQL again, with all it had.

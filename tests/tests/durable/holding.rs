@@ -1,10 +1,10 @@
 //! The database is away, or not as it must be: nothing is acknowledged, nothing is set aside, the
 //! reason is shown, and writing goes on by itself.
 
-use crate::rig::{Rig, holds, is_ready, report};
+use crate::rig::{Rig, at_once, holds, is_ready, report};
 
 /// Breaks the table, publishes, expects a hold for this reason, mends it, and expects every row.
-fn check(breaking: &str, reason: &str, mending: &str) {
+pub(crate) fn check(breaking: &str, reason: &str, mending: &str) {
     let mut rig = Rig::new();
     let live = rig.start();
     rig.publish(10, 10);
@@ -34,43 +34,49 @@ fn f37_table_dropped_holds_and_resumes() {
 }
 
 #[test]
-fn f38_a_renamed_column_holds_and_resumes() {
-    check(
-        "ALTER TABLE positions RENAME COLUMN speed TO velocity",
-        "speed",
-        "ALTER TABLE positions RENAME COLUMN velocity TO speed",
-    );
-}
-
-#[test]
-fn f38_a_column_of_another_type_holds_and_resumes() {
-    check(
-        "ALTER TABLE positions ALTER COLUMN speed TYPE text",
-        "speed",
-        "ALTER TABLE positions ALTER COLUMN speed TYPE real USING speed::real",
-    );
-}
-
-#[test]
-fn f38_a_new_column_that_must_not_be_empty_holds_and_resumes() {
-    check(
-        "ALTER TABLE positions ADD COLUMN weather text NOT NULL DEFAULT 'dry';
-         ALTER TABLE positions ALTER COLUMN weather DROP DEFAULT",
-        "weather",
-        "ALTER TABLE positions DROP COLUMN weather",
-    );
+fn f38_a_changed_column_holds_and_resumes() {
+    at_once(&[
+        &|| {
+            check(
+                "ALTER TABLE positions RENAME COLUMN speed TO velocity",
+                "speed",
+                "ALTER TABLE positions RENAME COLUMN velocity TO speed",
+            );
+        },
+        &|| {
+            check(
+                "ALTER TABLE positions ALTER COLUMN speed TYPE text",
+                "speed",
+                "ALTER TABLE positions ALTER COLUMN speed TYPE real USING speed::real",
+            );
+        },
+        &|| {
+            check(
+                "ALTER TABLE positions ADD COLUMN weather text NOT NULL DEFAULT 'dry';
+                ALTER TABLE positions ALTER COLUMN weather DROP DEFAULT",
+                "weather",
+                "ALTER TABLE positions DROP COLUMN weather",
+            );
+        },
+    ]);
 }
 
 #[test]
 fn f39_a_dropped_unique_index_is_noticed_while_nothing_comes_and_holds_and_resumes() {
     let mut rig = Rig::new();
-    let live = rig.start();
+    let mut config = rig.config();
+    config.write.lane_count = 1;
+    let live = rig.start_with(config);
     rig.publish(10, 10);
     rig.until_stored(100);
     rig.execute("DROP INDEX positions_device_ts");
     rig.scene.until("it holds", || holds(&live, "writer", "index"));
     rig.publish(10, 10);
     rig.scene.until("nothing is acknowledged", || rig.pending() == 100);
+    let retries = "processor_writer_retries_total{why=\"schema\"}";
+    rig.scene.until("it has tried", || rig.metric(&live, retries) > 0);
+    let is_error = |line: &&str| line.contains("\"level\":\"error\"");
+    assert_eq!(live.log().lines().filter(is_error).count(), 1, "it is told once");
     rig.execute("CREATE UNIQUE INDEX positions_device_ts ON positions (device_id, ts)");
     rig.until_stored(200);
     assert_eq!(rig.letters(), 0);

@@ -4,6 +4,9 @@
 mod broken_wires;
 mod holding;
 mod parked;
+mod planes;
+mod postgres;
 mod refusals;
 mod rig;
+mod shape;
 mod storing;

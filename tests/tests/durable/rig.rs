@@ -1,14 +1,22 @@
 //! A program that only stores, and what is asked of the servers around it.
 
 use std::net::SocketAddr;
+use std::thread;
+use std::time::Duration;
 
 use pitwall::config::{Config, Roles};
+use pitwall::secret::Secret;
 use serde_json::Value;
 use tests::client::page;
 use tests::entries::{Fix, STREAM};
 use tests::live::Live;
+use tests::oracle::{self, Verdict};
 use tests::platform::imei;
+use tests::producer::{Mix, Producer};
+use tests::proxy::Proxy;
 use tests::scene::Scene;
+use tokio::runtime::Runtime;
+use tokio_postgres::{Client, Error, NoTls};
 
 /// The group of the durable plane.
 pub(crate) const GROUP: &str = "processor";
@@ -19,11 +27,17 @@ pub(crate) const LETTERS: &str = "telemetry:teltonika:dlq";
 /// The servers, and the way to look into them.
 pub(crate) struct Rig {
     pub(crate) scene: Scene,
+    published_ms: i64,
 }
 
 impl Rig {
     pub(crate) fn new() -> Self {
-        Self { scene: Scene::new() }
+        Self { scene: Scene::new(), published_ms: 0 }
+    }
+
+    /// Over a PostgreSQL with these settings.
+    pub(crate) fn over(settings: &[(&str, &str)]) -> Self {
+        Self { scene: Scene::over(settings, 3), published_ms: 0 }
     }
 
     /// The settings of a program that only stores.
@@ -31,6 +45,34 @@ impl Rig {
         let mut config = self.scene.config();
         config.roles = Roles { live: false, durable: true };
         config
+    }
+
+    /// The settings of one that gives a write no more than a second.
+    pub(crate) fn hasty_config(&self) -> Config {
+        let mut config = self.config();
+        config.write.deadline_ms = 1_000;
+        config
+    }
+
+    /// The settings of one that finds PostgreSQL behind this.
+    pub(crate) fn config_through(&self, proxy: &Proxy) -> Config {
+        let mut config = self.config();
+        config.postgres_url =
+            Secret::new(format!("postgres://pitwall@127.0.0.1:{}/postgres", proxy.port()));
+        config
+    }
+
+    /// Makes a user who may do nothing but write, and gives the settings of one that is this user.
+    pub(crate) fn config_of_writer(&self) -> Config {
+        self.execute("CREATE ROLE writer LOGIN PASSWORD 'right'; GRANT INSERT, SELECT ON positions TO writer");
+        let mut config = self.config();
+        config.postgres_url = Secret::new(self.writer_url());
+        config
+    }
+
+    /// Where that user finds PostgreSQL.
+    pub(crate) fn writer_url(&self) -> String {
+        format!("postgres://writer:right@127.0.0.1:{}/postgres", self.scene.postgres_port())
     }
 
     /// Starts it and waits until it is ready.
@@ -44,16 +86,14 @@ impl Rig {
         live
     }
 
-    /// Publishes so many fixes of each of these devices, a second apart, the last one now.
+    /// Publishes so many fixes of each of these devices, newer than all before, up to now.
     pub(crate) fn publish(&mut self, devices: u64, fixes: i64) {
-        let now_ms = self.scene.now_ms();
-        let all: Vec<Fix> = (0..fixes)
-            .flat_map(|at| {
-                let ts_ms = now_ms - (fixes - 1 - at) * 1_000;
-                (1..=devices).map(move |device| Fix::new(&imei(device), ts_ms))
-            })
+        let first_ms = (self.scene.now_ms() - fixes).max(self.published_ms + 1);
+        let all: Vec<Fix> = (first_ms..first_ms + fixes)
+            .flat_map(|ts_ms| (1..=devices).map(move |device| Fix::new(&imei(device), ts_ms)))
             .collect();
         self.scene.publish_all(&all);
+        self.published_ms = first_ms + fixes - 1;
     }
 
     /// A number that the database gives.
@@ -67,6 +107,32 @@ impl Rig {
 
     pub(crate) fn execute(&self, statement: &str) {
         self.scene.sql(async |client| client.batch_execute(statement).await.unwrap());
+    }
+
+    /// Changes a setting of the whole server.
+    pub(crate) fn set(&self, setting: &str, value: &str) {
+        self.execute(&format!("ALTER SYSTEM SET {setting} = '{value}'"));
+        self.execute("SELECT pg_reload_conf()");
+    }
+
+    /// Makes a setting of the server what it was.
+    pub(crate) fn reset(&self, setting: &str) {
+        self.execute(&format!("ALTER SYSTEM RESET {setting}"));
+        self.execute("SELECT pg_reload_conf()");
+    }
+
+    /// Ends the sessions of the program: the next ones begin anew.
+    pub(crate) fn end_sessions(&self) {
+        self.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+            WHERE application_name = 'pitwall-durable'",
+        );
+    }
+
+    /// A session that stays.
+    pub(crate) fn session(&self) -> Session {
+        let url = format!("postgres://pitwall@127.0.0.1:{}/postgres", self.scene.postgres_port());
+        Session::open(&url).unwrap()
     }
 
     /// Rows of positions.
@@ -113,12 +179,67 @@ impl Rig {
         self.scene.redis_says(&["XRANGE", LETTERS, "-", "+"])
     }
 
+    /// Waits until everything is acknowledged that was produced, and judges what became of it.
+    pub(crate) fn until_drained(&self, producer: &Producer) -> Verdict {
+        self.scene.until_within(Duration::from_secs(60), "all is drained", || {
+            oracle::is_drained(self.scene.redis.port())
+        });
+        self.judge(producer)
+    }
+
+    /// What has become of what was produced.
+    pub(crate) fn judge(&self, producer: &Producer) -> Verdict {
+        let mut verdict = Verdict::default();
+        self.scene.sql(async |client| {
+            verdict = oracle::judge(producer.log(), self.scene.redis.port(), client).await;
+        });
+        verdict
+    }
+
+    /// Who produces for this rig.
+    pub(crate) fn producer(&self, mix: Mix) -> Producer {
+        Producer::new(self.scene.redis.port(), mix)
+    }
+
     pub(crate) fn metric(&self, live: &Live, name: &str) -> u64 {
         let value = self.scene.metric(live, name).unwrap_or_else(|| panic!("{name} is shown"));
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small counts")]
         let value = value as u64;
         value
     }
+}
+
+/// A session with the database, which has what it has begun until it is dropped.
+pub(crate) struct Session {
+    client: Client,
+    // It moves the bytes of the client, so it goes last.
+    runtime: Runtime,
+}
+
+impl Session {
+    pub(crate) fn open(url: &str) -> Result<Self, Error> {
+        let builder = &mut tokio::runtime::Builder::new_multi_thread();
+        let runtime = builder.worker_threads(1).enable_all().build().unwrap();
+        let (client, connection) = runtime.block_on(tokio_postgres::connect(url, NoTls))?;
+        runtime.spawn(async move {
+            // The client sees the same error, and says it where a test looks.
+            drop(connection.await);
+        });
+        Ok(Self { client, runtime })
+    }
+
+    pub(crate) fn execute(&self, statement: &str) {
+        self.runtime.block_on(self.client.batch_execute(statement)).unwrap();
+    }
+}
+
+/// Goes through cases that mostly wait, side by side.
+pub(crate) fn at_once(cases: &[&(dyn Fn() + Sync)]) {
+    thread::scope(|threads| {
+        for case in cases {
+            threads.spawn(case);
+        }
+    });
 }
 
 /// True when `/readyz` says so.
