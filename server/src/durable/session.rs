@@ -10,7 +10,7 @@ use std::time::Duration;
 use engine::copy::{COLUMNS, CopyEncoder};
 use engine::limits::COPY_PIECE_BYTES;
 use engine::rows::RowBatch;
-use futures_util::future::join3;
+use futures_util::future::{join, join3};
 use futures_util::{SinkExt as _, pin_mut};
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
@@ -78,8 +78,25 @@ impl Session {
         self.client.is_closed()
     }
 
-    /// Copies rows that are proven new, in a transaction of its own, and says how many were stored.
+    /// Copies rows that are proven new, all or none, and says how many were stored.
+    ///
+    /// The server answers a COPY when it has the data, and commits after that: whether it has, only
+    /// the answer to a COMMIT of its own says. When it has not taken every row, nothing is stored.
     pub(super) async fn copy(&self, batch: &RowBatch, rows: &[u32]) -> Result<u64, DatabaseError> {
+        let (began, copied) =
+            join(self.client.batch_execute("BEGIN"), self.send(batch, rows)).await;
+        began?;
+        let stored = match copied {
+            Ok(stored) => stored,
+            Err(error) => return self.rolled_back(error).await,
+        };
+        let is_whole = stored == rows.len() as u64;
+        self.client.batch_execute(if is_whole { "COMMIT" } else { "ROLLBACK" }).await?;
+        Ok(stored)
+    }
+
+    /// Sends rows by COPY; says how many the server has taken.
+    async fn send(&self, batch: &RowBatch, rows: &[u32]) -> Result<u64, tokio_postgres::Error> {
         let sink: CopyInSink<Cursor<Vec<u8>>> = self.client.copy_in(&self.copy).await?;
         pin_mut!(sink);
         let mut encoder = CopyEncoder::new(batch, rows);
@@ -91,7 +108,15 @@ impl Session {
             }
             sink.send(Cursor::new(piece)).await?;
         }
-        Ok(sink.finish().await?)
+        sink.finish().await
+    }
+
+    /// Ends a transaction in which something has failed.
+    async fn rolled_back<T>(&self, error: tokio_postgres::Error) -> Result<T, DatabaseError> {
+        if !self.client.is_closed() {
+            self.client.batch_execute("ROLLBACK").await?;
+        }
+        Err(error.into())
     }
 
     /// Inserts rows that may be there already, all or none, and counts in the same transaction which
@@ -121,12 +146,7 @@ impl Session {
         };
         let (new, present) = match counted {
             Ok(counted) => counted,
-            Err(error) => {
-                if !self.client.is_closed() {
-                    self.client.batch_execute("ROLLBACK").await?;
-                }
-                return Err(error.into());
-            }
+            Err(error) => return self.rolled_back(error).await,
         };
         let present = u64::try_from(present).unwrap_or(0);
         let is_whole = present == rows.len() as u64;
