@@ -66,6 +66,8 @@ pub(super) struct Lane {
     parts: Parts,
     newest: Newest,
     session: Option<Session>,
+    /// The name of the session before, over which something was still to come.
+    given_up: Option<String>,
     /// When the table was last found as it must be.
     looked: Instant,
     backoff: Backoff,
@@ -87,6 +89,7 @@ impl Lane {
             parts,
             newest: Newest::new(),
             session: None,
+            given_up: None,
             looked: Instant::now(),
             backoff: Backoff::default(),
             fresh: Vec::new(),
@@ -208,6 +211,10 @@ impl Lane {
                     DatabaseError::local(Class::Schema, words)
                 })?;
                 let session = Session::open(settings, self.parts.deadline_ms).await?;
+                if let Some(name) = &self.given_up {
+                    session.end_other(name).await?;
+                }
+                self.given_up = None;
                 self.looked = Instant::now();
                 session
             }
@@ -236,6 +243,7 @@ impl Lane {
         self.parts.numbers.retries(error.class).increment();
         let is_over = error.ends_session();
         if is_over && let Some(session) = self.session.take() {
+            self.given_up = Some(session.name().to_owned());
             session.cancel();
         }
         match error.class {
