@@ -11,7 +11,7 @@ use std::time::Duration;
 use engine::copy::{COLUMNS, CopyEncoder};
 use engine::limits::COPY_PIECE_BYTES;
 use engine::rows::RowBatch;
-use futures_util::future::join3;
+use futures_util::future::{join, join3};
 use futures_util::{SinkExt as _, pin_mut};
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
@@ -116,8 +116,21 @@ impl Session {
         self.client.is_closed()
     }
 
-    /// Copies rows that are proven new, in a transaction of its own, and says how many were stored.
+    /// Copies rows that are proven new, all or none, and says how many the server has taken. When
+    /// those are not all, nothing is stored. After an error the session must be given up.
+    ///
+    /// The server answers a COPY when it has the data, and commits after that: whether it has, only
+    /// the answer to a COMMIT of its own says.
     pub(super) async fn copy(&self, batch: &RowBatch, rows: &[u32]) -> Result<u64, DatabaseError> {
+        let (began, sent) = join(self.client.batch_execute("BEGIN"), self.send(batch, rows)).await;
+        began?;
+        let stored = sent?;
+        let is_whole = stored == rows.len() as u64;
+        self.client.batch_execute(if is_whole { "COMMIT" } else { "ROLLBACK" }).await?;
+        Ok(stored)
+    }
+
+    async fn send(&self, batch: &RowBatch, rows: &[u32]) -> Result<u64, Error> {
         let sink: CopyInSink<Cursor<Vec<u8>>> = self.client.copy_in(&self.copy).await?;
         pin_mut!(sink);
         let mut encoder = CopyEncoder::new(batch, rows);
@@ -129,7 +142,7 @@ impl Session {
             }
             sink.send(Cursor::new(piece)).await?;
         }
-        Ok(sink.finish().await?)
+        sink.finish().await
     }
 
     /// Inserts rows that may be there already, all or none, and counts in the same transaction which
