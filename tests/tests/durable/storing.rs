@@ -64,7 +64,7 @@ fn d1_a_second_record_of_a_device_and_time_is_a_duplicate_and_the_first_stands()
     let live = rig.start();
     let first = Fix::new(DEVICE, rig.scene.now_ms());
     let second = Fix { speed: 99, ..first.clone() };
-    rig.scene.publish_all(&[first.clone(), second.clone()]);
+    rig.scene.publish_all(&[first, second.clone()]);
     rig.until_stored(1);
     rig.scene.publish_all(&[second]);
     rig.until_acknowledged();
