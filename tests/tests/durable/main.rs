@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod claims;
+mod ends;
 mod holding;
 mod parked;
 mod redis;

@@ -1,6 +1,7 @@
 //! A program that only stores, and what is asked of the servers around it.
 
 use std::net::SocketAddr;
+use std::panic::resume_unwind;
 use std::time::Duration;
 
 use pitwall::config::{Config, Roles};
@@ -194,6 +195,15 @@ pub(crate) fn entry(id: &str, fix: &Fix) -> redis::Cmd {
     command.arg(STREAM).arg(id).arg("ts").arg(iso(fix.ts_ms)).arg("device_id").arg(&fix.imei);
     command.arg("codec").arg("8").arg("payload").arg(fix.payload());
     command
+}
+
+/// Does all of these at once: each of them waits for most of its time.
+pub(crate) fn at_once<const COUNT: usize>(all: [fn(); COUNT]) {
+    std::thread::scope(|scope| {
+        let threads = all.map(|one| scope.spawn(one));
+        let ended = threads.map(|thread| thread.join());
+        ended.into_iter().for_each(|ended| ended.unwrap_or_else(|panic| resume_unwind(panic)));
+    });
 }
 
 /// True when `/readyz` says so.
