@@ -48,6 +48,12 @@ impl Shutdown {
         self.begin();
     }
 
+    /// What a thread holds that must not end before the process does.
+    #[must_use]
+    pub fn alarm(&self, words: &'static str) -> Alarm {
+        Alarm { shutdown: self.clone(), words }
+    }
+
     /// Goes on to a later stage.
     pub fn advance(&self, stage: Stage) {
         self.stage.send_if_modified(|now| {
@@ -81,5 +87,39 @@ impl Shutdown {
     /// Waits until the end begins.
     pub async fn leaving(self) {
         self.reached(Stage::Leaving).await;
+    }
+}
+
+/// Ends the process when it is dropped before the end has begun: whoever held it has ended early,
+/// however that came.
+#[derive(Debug)]
+pub struct Alarm {
+    shutdown: Shutdown,
+    words: &'static str,
+}
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if self.shutdown.stage() == Stage::Running {
+            self.shutdown.fail(Stop::Broken(self.words.to_owned()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Shutdown, Stage};
+    use crate::error::Stop;
+
+    #[test]
+    fn who_ends_early_ends_the_process_and_who_ends_with_it_does_not() {
+        let shutdown = Shutdown::default();
+        drop(shutdown.alarm("early"));
+        assert_eq!(shutdown.failure(), Some(Stop::Broken("early".to_owned())));
+        let shutdown = Shutdown::default();
+        let alarm = shutdown.alarm("in time");
+        shutdown.begin();
+        drop(alarm);
+        assert_eq!((shutdown.failure(), shutdown.stage()), (None, Stage::Leaving));
     }
 }
