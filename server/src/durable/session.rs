@@ -4,6 +4,7 @@
 //! It decides nothing: an error comes back with its class, and whoever called knows whether the
 //! outcome can be known.
 
+use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::io::Cursor;
 use std::time::Duration;
@@ -27,7 +28,7 @@ use crate::database::{Class, DatabaseError};
 const CANCEL_MS_MAX: u64 = 2_000;
 
 /// A session; dropping it ends the connection at once.
-pub(super) struct Session {
+pub struct Session {
     /// No other session has it.
     name: String,
     client: Client,
@@ -40,17 +41,17 @@ pub(super) struct Session {
 
 /// What became of rows that were inserted carefully.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Inserted {
+pub struct Inserted {
     /// Rows that are new.
-    pub(super) new: u64,
+    pub new: u64,
     /// Rows of which one with the same device and time is there now.
-    pub(super) present: u64,
+    pub present: u64,
 }
 
 impl Session {
     /// Connects, says how the session is to be and looks whether it is, and whether `positions` is
     /// as it must be.
-    pub(super) async fn open(settings: &Config, deadline_ms: u64) -> Result<Self, DatabaseError> {
+    pub async fn open(settings: &Config, deadline_ms: u64) -> Result<Self, DatabaseError> {
         let name = format!("pitwall-durable-{:016x}", RandomState::new().hash_one("session"));
         let (client, connection) = settings.clone().application_name(&*name).connect(NoTls).await?;
         let driver = tokio::spawn(async move {
@@ -101,7 +102,7 @@ impl Session {
     }
 
     /// Looks again whether `positions` is as it must be.
-    pub(super) async fn verify(&mut self) -> Result<(), DatabaseError> {
+    pub async fn verify(&mut self) -> Result<(), DatabaseError> {
         self.warning = verify(&self.client).await?;
         Ok(())
     }
@@ -112,7 +113,7 @@ impl Session {
     }
 
     /// True when the connection is known to have ended.
-    pub(super) fn is_closed(&self) -> bool {
+    pub fn is_closed(&self) -> bool {
         self.client.is_closed()
     }
 
@@ -121,7 +122,7 @@ impl Session {
     ///
     /// The server answers a COPY when it has the data, and commits after that: whether it has, only
     /// the answer to a COMMIT of its own says.
-    pub(super) async fn copy(&self, batch: &RowBatch, rows: &[u32]) -> Result<u64, DatabaseError> {
+    pub async fn copy(&self, batch: &RowBatch, rows: &[u32]) -> Result<u64, DatabaseError> {
         let (began, sent) = join(self.client.batch_execute("BEGIN"), self.send(batch, rows)).await;
         began?;
         let stored = sent?;
@@ -150,11 +151,7 @@ impl Session {
     ///
     /// The rows must be sorted by device and time: two sessions that insert the same keys in one
     /// order cannot wait for each other in a circle. When not every row is there, nothing is stored.
-    pub(super) async fn insert(
-        &self,
-        batch: &RowBatch,
-        rows: &[u32],
-    ) -> Result<Inserted, DatabaseError> {
+    pub async fn insert(&self, batch: &RowBatch, rows: &[u32]) -> Result<Inserted, DatabaseError> {
         let (columns, keys, span) = (columns(batch, rows), keys(batch, rows), span(batch, rows));
         let parameters: [&(dyn ToSql + Sync); 4] = [&keys[0], &keys[1], &span[0], &span[1]];
         // One behind the other without waiting: the server goes on by itself, or refuses the rest.
@@ -194,13 +191,19 @@ impl Session {
 
     /// Gives the session up while a statement may still run: the server is asked to end it, so that
     /// the rows it holds are not waited for.
-    pub(super) fn cancel(self) {
+    pub fn cancel(self) {
         let token: CancelToken = self.client.cancel_token();
         tokio::spawn(async move {
             let within = Duration::from_millis(CANCEL_MS_MAX);
             // Nobody is left to tell: the server ends it by its own limit, too.
             drop(timeout(within, token.cancel_query(NoTls)).await);
         });
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Session").finish_non_exhaustive()
     }
 }
 
@@ -222,9 +225,15 @@ fn settings_of(deadline_ms: u64) -> String {
     format!(
         "SET synchronous_commit = on; SET statement_timeout = {statement_ms}; SET lock_timeout = \
          {lock_ms}; SET idle_in_transaction_session_timeout = {deadline_ms}; SET tcp_keepalives_idle \
-         = 15; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3"
+         = 15; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3; {PLANS}"
     )
 }
+
+/// How statements are planned: once, and by index alone. A plan outlives what the planner knew, such
+/// as that the table was empty, and is asked for a thousand keys as for one. Compiling it costs more
+/// than it ever saves here, and a table of many parts looks dear enough to be compiled for.
+const PLANS: &str = "SET plan_cache_mode = force_generic_plan; SET jit = off; \
+                     SET enable_seqscan = off; SET enable_bitmapscan = off";
 
 /// Looks whether `positions` is as it must be; gives what works and could be better.
 async fn verify(client: &Client) -> Result<Option<Fault>, DatabaseError> {
@@ -263,15 +272,21 @@ fn insert_text() -> String {
 /// waits for that waits for all that was committed before.
 const COMMIT_BEHIND_OTHERS: &str =
     "SELECT pg_logical_emit_message(true, 'pitwall', ''::text); COMMIT";
+
 /// Ends a session of our own user.
 const END: &str = "
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1";
 
-/// How many of these keys are in the table. The bounds let a hypertable leave out other chunks.
+/// How many of these keys are in the table. One key is looked up at a time, because a join may read
+/// everything between the first and the last. A time is asked for as a range: of an equal one the
+/// planner believes that `positions_ts` finds a single row, and it finds one of each device. The
+/// bounds let a table of many parts leave out all others.
 const PRESENT: &str = "
     SELECT count(*)
     FROM unnest($1::text[], $2::timestamptz[]) AS key (device_id, ts)
-    WHERE EXISTS (
-        SELECT FROM positions
-        WHERE positions.device_id = key.device_id AND positions.ts = key.ts
-            AND positions.ts BETWEEN $3::timestamptz AND $4::timestamptz)";
+        CROSS JOIN LATERAL (
+            SELECT FROM positions
+            WHERE positions.device_id = key.device_id
+                AND positions.ts BETWEEN key.ts AND key.ts
+                AND positions.ts BETWEEN $3::timestamptz AND $4::timestamptz
+            LIMIT 1) AS found";
