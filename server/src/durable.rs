@@ -17,7 +17,7 @@ pub mod loss;
 mod numbers;
 mod parked;
 mod rebuilt;
-mod session;
+pub mod session;
 mod source;
 mod storm;
 mod work;

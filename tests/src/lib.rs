@@ -3,6 +3,7 @@
 //! Every server has a directory of its own and is gone when dropped. Tests never skip: one that is
 //! not installed fails them with a sentence that says what to install.
 
+pub mod campaign;
 pub mod child;
 pub mod client;
 pub mod directory;

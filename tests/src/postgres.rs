@@ -10,6 +10,7 @@ use std::process::Command;
 use std::time::Duration;
 use std::{fs, io};
 
+use rustix::process::{Pid, Signal, kill_process};
 use tokio_postgres::{Client, NoTls};
 
 use crate::directory::Directory;
@@ -24,9 +25,9 @@ pub const FAST: &[(&str, &str)] = &[("fsync", "off"), ("full_page_writes", "off"
 /// The one user of the cluster, its superuser, who needs no password.
 const USER: &str = "pitwall";
 
-/// How long killed processes may take to go, and between two looks.
-const GONE_MAX: Duration = Duration::from_secs(10);
-const LOOK: Duration = Duration::from_millis(5);
+/// How long killed processes may take to be gone, and between two looks.
+const KILLED_PATIENCE: Duration = Duration::from_secs(20);
+const KILLED_LOOK: Duration = Duration::from_millis(1);
 
 /// A running PostgreSQL, gone when dropped.
 #[derive(Debug)]
@@ -73,24 +74,34 @@ impl Postgres {
         self.program = None;
     }
 
-    /// Kills every process of the server without warning, so that none writes a last word; its
-    /// cluster stays.
+    /// Kills every process of the server without warning; its cluster stays.
     ///
     /// # Panics
-    /// When one cannot be killed, or does not go.
+    /// When they cannot be killed, or the server is stopped.
     pub fn kill(&mut self) {
         let mut program = self.program.take().expect("the server is running");
-        let server = program.process_id();
-        // It makes no more of them from now on.
+        // One that stands still starts no more of them.
         program.signal("STOP").expect("a server of our own may be stopped");
-        let children = children(server);
-        let words: Vec<String> = children.iter().map(u32::to_string).collect();
-        let killed = Command::new("kill").args(["-s", "KILL"]).args(&words).status();
-        assert!(killed.expect("there is a kill").success(), "its children may be killed");
+        let children = children_of(program.process_id());
+        for &child in &children {
+            // Fails when it has just ended.
+            kill_process(child, Signal::KILL).ok();
+        }
         program.kill().expect("a server of our own may be killed");
-        let have_gone =
-            comes_true(GONE_MAX, LOOK, || children.iter().all(|&child| has_ended(child)));
-        assert!(have_gone, "killed processes end");
+        // Whoever starts next must not find its memory in use.
+        let are_gone = || children.iter().all(|&child| has_ended(child));
+        assert!(comes_true(KILLED_PATIENCE, KILLED_LOOK, are_gone), "some outlive a SIGKILL");
+    }
+
+    /// Kills its youngest process without warning: the server ends all others and starts them again.
+    ///
+    /// # Panics
+    /// When it cannot be killed, or the server is stopped.
+    pub fn kill_one(&self) {
+        let children = children_of(self.program().process_id()).into_iter();
+        let youngest = children.max_by_key(|child| child.as_raw_nonzero());
+        let killed = kill_process(youngest.expect("a server has processes"), Signal::KILL);
+        killed.expect("a process of our own may be killed");
     }
 
     /// Starts the stopped server again, on the same port and the same cluster.
@@ -269,29 +280,31 @@ fn run(command: &mut Command) -> io::Result<()> {
     Err(io::Error::other(format!("{} failed: {text}", command.get_program().to_string_lossy())))
 }
 
-/// The processes that this one has started.
-fn children(parent: u32) -> Vec<u32> {
-    let processes = fs::read_dir("/proc").expect("Linux tells of processes").flatten();
-    let numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    numbers.filter(|&process| status(process).is_some_and(|(_, of)| of == parent)).collect()
-}
-
-/// True when a process is gone, or waits for somebody to ask how it ended.
-fn has_ended(process: u32) -> bool {
-    status(process).is_none_or(|(state, _)| state == 'Z')
-}
-
-/// State and parent of a process, if there is one.
-fn status(process: u32) -> Option<(char, u32)> {
-    let text = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-    // After the name, which may hold anything but ends at the last bracket.
-    let mut fields = text.rsplit(')').next()?.split_whitespace();
-    Some((fields.next()?.chars().next()?, fields.next()?.parse().ok()?))
-}
-
 /// True when the postmaster's own file says that this process accepts connections.
 fn is_ready(data: &Path, process: u32) -> bool {
     let status = fs::read_to_string(data.join("postmaster.pid")).unwrap_or_default();
     let lines: Vec<&str> = status.lines().map(str::trim).collect();
     lines.first() == Some(&process.to_string().as_str()) && lines.get(7) == Some(&"ready")
+}
+
+/// The processes that this one has started, as the system says.
+fn children_of(process: u32) -> Vec<Pid> {
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    let parent = process.to_string();
+    let own = numbers.filter(|&number| field_of(number, 1).as_deref() == Some(&*parent));
+    own.filter_map(Pid::from_raw).collect()
+}
+
+/// True when a process is gone, or nobody has yet asked how it ended.
+fn has_ended(process: Pid) -> bool {
+    field_of(process.as_raw_nonzero().get(), 0).is_none_or(|state| state == "Z" || state == "X")
+}
+
+/// What the system says of a process, counted from behind its name: its state, its parent.
+fn field_of(process: i32, at: usize) -> Option<String> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    // The name may hold anything, but ends at the last bracket.
+    let (_, fields) = stat.rsplit_once(") ")?;
+    fields.split(' ').nth(at).map(str::to_owned)
 }

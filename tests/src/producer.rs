@@ -103,6 +103,23 @@ impl Producer {
         assert!(is_done, "Redis is away for too long: {left} of {count} records left");
     }
 
+    /// Adds so many records in one transaction: who waits for entries gets all of them in one read.
+    ///
+    /// # Panics
+    /// When Redis is away or refuses.
+    pub fn add_together(&mut self, count: usize) {
+        let first = self.log.records.len();
+        let mut pipe = redis::pipe();
+        pipe.atomic();
+        self.next_records(count, &mut pipe);
+        assert!(self.is_connected(), "Redis is there");
+        let connection = self.connection.as_mut().expect("it was asked whether there is one");
+        let ids: Vec<String> = pipe.query(connection).expect("Redis takes entries");
+        for (record, id) in self.log.records[first..].iter_mut().zip(ids) {
+            record.entry = Entry::At(EntryId::parse(id.as_bytes()).expect("Redis gives ids"));
+        }
+    }
+
     /// Produces so many records a second in a thread of its own, whether anybody keeps up or not.
     #[must_use]
     pub fn steady(mut self, per_second: u32) -> Steady {
@@ -131,6 +148,16 @@ impl Producer {
         }
         let first = self.log.records.len();
         let mut pipe = redis::pipe();
+        self.next_records(count, &mut pipe);
+        let sent = self.exchange(&pipe.get_packed_pipeline(), first);
+        if sent.is_err() {
+            self.connection = None;
+        }
+        count
+    }
+
+    /// Appends records to the log, and what adds them.
+    fn next_records(&mut self, count: usize, pipe: &mut redis::Pipeline) {
         for _ in 0..count {
             let record = self.chance.next(&self.log.records);
             let command = pipe.cmd("XADD").arg(STREAM);
@@ -141,11 +168,6 @@ impl Producer {
             self.chance.note(self.log.records.len(), &record);
             self.log.records.push(record);
         }
-        let sent = self.exchange(&pipe.get_packed_pipeline(), first);
-        if sent.is_err() {
-            self.connection = None;
-        }
-        count
     }
 
     fn is_connected(&mut self) -> bool {

@@ -107,6 +107,12 @@ impl Proxy {
         self.shared.state().lines.len()
     }
 
+    /// The numbers of the connections that have not ended.
+    #[must_use]
+    pub fn open_connections(&self) -> Vec<usize> {
+        self.shared.state().lines.keys().copied().collect()
+    }
+
     /// Bytes that have passed over a connection, whether it has ended or not.
     ///
     /// # Panics
@@ -229,7 +235,7 @@ impl Forgery {
 }
 
 /// A port that nobody else gets, and what keeps it.
-fn reserve() -> (u16, OwnedFd) {
+pub(crate) fn reserve() -> (u16, OwnedFd) {
     let socket =
         rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None).expect("a socket");
     sockopt::set_socket_reuseaddr(&socket, true).expect("a socket");

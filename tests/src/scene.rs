@@ -345,6 +345,13 @@ impl Scene {
         self.postgres.port()
     }
 
+    /// What `POSTGRES_URL` says for who comes by this port of loopback.
+    #[must_use]
+    pub fn postgres_url_at(&self, port: u16) -> String {
+        let own = format!(":{}/", self.postgres.port());
+        self.postgres_url.replace(&own, &format!(":{port}/"))
+    }
+
     /// Kills Redis and starts it again with these arguments.
     pub fn restart_redis(&mut self, arguments: &[&str]) {
         self.redis.kill_and_restart(arguments);

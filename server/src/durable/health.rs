@@ -3,6 +3,7 @@
 //! What lasts less than a second is not told, what stays is told again every minute.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use super::loss::Danger;
 use crate::clock::Clock;
@@ -10,7 +11,10 @@ use crate::context::Context;
 use crate::database::Class;
 use crate::database::catalog::Fault;
 use crate::status::{Component, Reminder, Role, State};
-use crate::stream::{self, Failure};
+use crate::stream::{self, Backoff, Failure};
+
+/// Between two tries while somebody has to change something; the longest pause in any case.
+pub(super) const HOLD: Duration = Duration::from_secs(2);
 
 /// How long a failure that passes by itself must last to be told.
 const LASTING_MS: u64 = 1_000;
@@ -69,6 +73,14 @@ impl Trouble {
                 _ => "Let Redis take writes again: look at its disk, its memory and its role.",
             }
             .to_owned(),
+        }
+    }
+
+    /// How long to wait before the next try.
+    pub(super) fn pause(&self, backoff: &mut Backoff) -> Duration {
+        match self.class {
+            Class::Schema => HOLD,
+            _ => HOLD.min(Duration::from_millis(backoff.next_ms())),
         }
     }
 

@@ -9,19 +9,16 @@ use std::time::Duration;
 
 use engine::decode::{Decoder, EntryFields};
 use engine::rows::{EntryId, Row};
-use tokio::time::sleep;
+use tokio::time::{Instant, timeout_at};
 
 use super::dead_letter::{DECODE, DeadLetter, DeadLetters, Fields, Written};
-use super::health::{Health, Trouble};
+use super::health::{HOLD, Health, Trouble};
 use super::lanes::Lanes;
 use super::numbers::Numbers;
 use super::parked::{Parked, Yard};
 use super::storm::Storm;
 use crate::status::Heartbeat;
-use crate::stream::{Class, Entries, Entry, Malformed};
-
-/// Between two looks at an entry that may not be set aside yet.
-const HOLD: Duration = Duration::from_secs(2);
+use crate::stream::{Backoff, Class, Entries, Entry, Malformed};
 
 /// How often the heart beats while something is waited for.
 pub(super) const BEAT: Duration = Duration::from_secs(1);
@@ -133,7 +130,7 @@ impl Intake {
         self.yard.push(Parked { entry, reason, fields });
         self.settle().await;
         while self.yard.is_full() {
-            self.pause().await;
+            self.pause(HOLD).await;
             self.settle().await;
         }
     }
@@ -151,9 +148,10 @@ impl Intake {
                 let words = format!("{words} {count} wait, the first of them {entry}: {reason}");
                 return self.health.parks(Some(&words), self.yard.is_full());
             }
+            let mut backoff = Backoff::default();
             while let Err(trouble) = self.set_aside().await {
                 self.health.reading_holds(&trouble.words, &trouble.remedy);
-                self.pause().await;
+                self.pause(trouble.pause(&mut backoff)).await;
             }
         }
         self.health.parks(None, false);
@@ -198,15 +196,11 @@ impl Intake {
         entries
     }
 
-    /// Waits a while; what lanes answer meanwhile is taken.
-    async fn pause(&mut self) {
+    /// Waits a while, with every lane at work; what they answer meanwhile is taken.
+    async fn pause(&mut self, length: Duration) {
         self.heartbeat.beat();
-        let mut pause = std::pin::pin!(sleep(HOLD));
-        loop {
-            tokio::select! {
-                () = &mut pause => return,
-                () = self.lanes.answered(&self.heartbeat) => {}
-            }
-        }
+        self.lanes.dispatch();
+        let until = Instant::now() + length;
+        while timeout_at(until, self.lanes.answered(&self.heartbeat)).await.is_ok() {}
     }
 }

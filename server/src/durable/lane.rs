@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::dead_letter::{DeadLetter, DeadLetters, Written};
-use super::health::{Health, LaneState, Trouble};
+use super::health::{HOLD, Health, LaneState, Trouble};
 use super::numbers::Numbers;
 use super::rebuilt;
 use super::session::Session;
@@ -21,9 +21,6 @@ use super::work::{Way, Work};
 use crate::clock::microseconds;
 use crate::database::{Class, DatabaseError};
 use crate::stream::{self, Backoff};
-
-/// Between two tries while somebody has to change something.
-const HOLD: Duration = Duration::from_secs(2);
 
 /// The longest pause between two tries while the database is away.
 const PAUSE_MS_MAX: u64 = 2_000;
@@ -78,6 +75,8 @@ pub(super) struct Lane {
     parts: Parts,
     newest: Newest,
     session: Option<Session>,
+    /// The name of the session before, over which something was still to come.
+    given_up: Option<String>,
     /// When the table was last found as it must be.
     looked: Instant,
     backoff: Backoff,
@@ -109,6 +108,7 @@ impl Lane {
             parts,
             newest: Newest::new(),
             session: None,
+            given_up: None,
             looked: Instant::now(),
             backoff: Backoff::default(),
             rows_max: usize::MAX,
@@ -251,6 +251,10 @@ impl Lane {
                     DatabaseError::local(Class::Schema, words)
                 })?;
                 let session = Session::open(settings, self.parts.deadline_ms).await?;
+                if let Some(name) = &self.given_up {
+                    session.end_other(name).await?;
+                }
+                self.given_up = None;
                 self.looked = Instant::now();
                 session
             }
@@ -277,6 +281,7 @@ impl Lane {
         self.parts.numbers.retries(error.class).increment();
         let is_over = error.ends_session();
         if is_over && let Some(session) = self.session.take() {
+            self.given_up = Some(session.name().to_owned());
             session.cancel();
         }
         match error.class {
@@ -362,8 +367,9 @@ impl Lane {
         let row = rows[0];
         let code = error.code.as_ref().map_or("", |code| code.code());
         while let Err(trouble) = self.set_aside(&done.batch, row, &error.words, code).await {
+            let pause = trouble.pause(&mut self.backoff);
             self.parts.health.lane_holds(self.parts.number, trouble);
-            sleep(HOLD).await;
+            sleep(pause).await;
         }
         work.done();
         self.parts.numbers.refused.increment();

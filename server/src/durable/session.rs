@@ -4,13 +4,15 @@
 //! It decides nothing: an error comes back with its class, and whoever called knows whether the
 //! outcome can be known.
 
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
 use std::io::Cursor;
 use std::time::Duration;
 
 use engine::copy::{COLUMNS, CopyEncoder};
 use engine::limits::COPY_PIECE_BYTES;
 use engine::rows::RowBatch;
-use futures_util::future::join3;
+use futures_util::future::{join, join3};
 use futures_util::{SinkExt as _, pin_mut};
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
@@ -26,7 +28,9 @@ use crate::database::{Class, DatabaseError};
 const CANCEL_MS_MAX: u64 = 2_000;
 
 /// A session; dropping it ends the connection at once.
-pub(super) struct Session {
+pub struct Session {
+    /// No other session has it.
+    name: String,
     client: Client,
     copy: Statement,
     insert: Statement,
@@ -37,18 +41,19 @@ pub(super) struct Session {
 
 /// What became of rows that were inserted carefully.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Inserted {
+pub struct Inserted {
     /// Rows that are new.
-    pub(super) new: u64,
+    pub new: u64,
     /// Rows of which one with the same device and time is there now.
-    pub(super) present: u64,
+    pub present: u64,
 }
 
 impl Session {
     /// Connects, says how the session is to be and looks whether it is, and whether `positions` is
     /// as it must be.
-    pub(super) async fn open(settings: &Config, deadline_ms: u64) -> Result<Self, DatabaseError> {
-        let (client, connection) = settings.connect(NoTls).await?;
+    pub async fn open(settings: &Config, deadline_ms: u64) -> Result<Self, DatabaseError> {
+        let name = format!("pitwall-durable-{:016x}", RandomState::new().hash_one("session"));
+        let (client, connection) = settings.clone().application_name(&*name).connect(NoTls).await?;
         let driver = tokio::spawn(async move {
             // Whoever waits for an answer on this connection is told the same.
             drop(connection.await);
@@ -77,11 +82,27 @@ impl Session {
         }
         let warning = verified?;
         let (copy, insert, present) = prepared?;
-        Ok(Self { client, copy, insert, present, warning, _driver: driver })
+        Ok(Self { name, client, copy, insert, present, warning, _driver: driver })
+    }
+
+    /// How the server lists it.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Ends the session of this name, if it is still there. A server that has not heard of a broken
+    /// connection keeps what came over it uncommitted, and whoever stores the same rows waits for it:
+    /// where it awaits the next command, no time limit of its own ends that.
+    pub(super) async fn end_other(&self, name: &str) -> Result<(), DatabaseError> {
+        match self.client.execute(END, &[&name]).await {
+            Err(error) if self.client.is_closed() => Err(error.into()),
+            // Where it is not allowed, the server notices by itself in the end, see `settings_of`.
+            _ => Ok(()),
+        }
     }
 
     /// Looks again whether `positions` is as it must be.
-    pub(super) async fn verify(&mut self) -> Result<(), DatabaseError> {
+    pub async fn verify(&mut self) -> Result<(), DatabaseError> {
         self.warning = verify(&self.client).await?;
         Ok(())
     }
@@ -92,12 +113,25 @@ impl Session {
     }
 
     /// True when the connection is known to have ended.
-    pub(super) fn is_closed(&self) -> bool {
+    pub fn is_closed(&self) -> bool {
         self.client.is_closed()
     }
 
-    /// Copies rows that are proven new, in a transaction of its own, and says how many were stored.
-    pub(super) async fn copy(&self, batch: &RowBatch, rows: &[u32]) -> Result<u64, DatabaseError> {
+    /// Copies rows that are proven new, all or none, and says how many the server has taken. When
+    /// those are not all, nothing is stored. After an error the session must be given up.
+    ///
+    /// The server answers a COPY when it has the data, and commits after that: whether it has, only
+    /// the answer to a COMMIT of its own says.
+    pub async fn copy(&self, batch: &RowBatch, rows: &[u32]) -> Result<u64, DatabaseError> {
+        let (began, sent) = join(self.client.batch_execute("BEGIN"), self.send(batch, rows)).await;
+        began?;
+        let stored = sent?;
+        let is_whole = stored == rows.len() as u64;
+        self.client.batch_execute(if is_whole { "COMMIT" } else { "ROLLBACK" }).await?;
+        Ok(stored)
+    }
+
+    async fn send(&self, batch: &RowBatch, rows: &[u32]) -> Result<u64, Error> {
         let sink: CopyInSink<Cursor<Vec<u8>>> = self.client.copy_in(&self.copy).await?;
         pin_mut!(sink);
         let mut encoder = CopyEncoder::new(batch, rows);
@@ -109,7 +143,7 @@ impl Session {
             }
             sink.send(Cursor::new(piece)).await?;
         }
-        Ok(sink.finish().await?)
+        sink.finish().await
     }
 
     /// Inserts rows that may be there already, all or none, and counts in the same transaction which
@@ -117,11 +151,7 @@ impl Session {
     ///
     /// The rows must be sorted by device and time: two sessions that insert the same keys in one
     /// order cannot wait for each other in a circle. When not every row is there, nothing is stored.
-    pub(super) async fn insert(
-        &self,
-        batch: &RowBatch,
-        rows: &[u32],
-    ) -> Result<Inserted, DatabaseError> {
+    pub async fn insert(&self, batch: &RowBatch, rows: &[u32]) -> Result<Inserted, DatabaseError> {
         let (columns, keys, span) = (columns(batch, rows), keys(batch, rows), span(batch, rows));
         let parameters: [&(dyn ToSql + Sync); 4] = [&keys[0], &keys[1], &span[0], &span[1]];
         // One behind the other without waiting: the server goes on by itself, or refuses the rest.
@@ -161,13 +191,19 @@ impl Session {
 
     /// Gives the session up while a statement may still run: the server is asked to end it, so that
     /// the rows it holds are not waited for.
-    pub(super) fn cancel(self) {
+    pub fn cancel(self) {
         let token: CancelToken = self.client.cancel_token();
         tokio::spawn(async move {
             let within = Duration::from_millis(CANCEL_MS_MAX);
             // Nobody is left to tell: the server ends it by its own limit, too.
             drop(timeout(within, token.cancel_query(NoTls)).await);
         });
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Session").finish_non_exhaustive()
     }
 }
 
@@ -181,15 +217,23 @@ impl Drop for Driver {
 }
 
 /// What every writing session is told. The server gives up before we do; waiting for a lock that a
-/// migration holds is cut shorter, so that the words name the lock.
+/// migration holds is cut shorter, so that the words name the lock. A client that is gone without a
+/// word is noticed in half a minute instead of two hours.
 fn settings_of(deadline_ms: u64) -> String {
     let statement_ms = deadline_ms * 4 / 5;
     let lock_ms = (statement_ms / 2).min(2_000);
     format!(
         "SET synchronous_commit = on; SET statement_timeout = {statement_ms}; SET lock_timeout = \
-         {lock_ms}; SET idle_in_transaction_session_timeout = {deadline_ms}"
+         {lock_ms}; SET idle_in_transaction_session_timeout = {deadline_ms}; SET tcp_keepalives_idle \
+         = 15; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3; {PLANS}"
     )
 }
+
+/// How statements are planned: once, and by index alone. A plan outlives what the planner knew, such
+/// as that the table was empty, and is asked for a thousand keys as for one. Compiling it costs more
+/// than it ever saves here, and a table of many parts looks dear enough to be compiled for.
+const PLANS: &str = "SET plan_cache_mode = force_generic_plan; SET jit = off; \
+                     SET enable_seqscan = off; SET enable_bitmapscan = off";
 
 /// Looks whether `positions` is as it must be; gives what works and could be better.
 async fn verify(client: &Client) -> Result<Option<Fault>, DatabaseError> {
@@ -229,11 +273,20 @@ fn insert_text() -> String {
 const COMMIT_BEHIND_OTHERS: &str =
     "SELECT pg_logical_emit_message(true, 'pitwall', ''::text); COMMIT";
 
-/// How many of these keys are in the table. The bounds let a hypertable leave out other chunks.
+/// Ends a session of our own user.
+const END: &str = "
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1";
+
+/// How many of these keys are in the table. One key is looked up at a time, because a join may read
+/// everything between the first and the last. A time is asked for as a range: of an equal one the
+/// planner believes that `positions_ts` finds a single row, and it finds one of each device. The
+/// bounds let a table of many parts leave out all others.
 const PRESENT: &str = "
     SELECT count(*)
     FROM unnest($1::text[], $2::timestamptz[]) AS key (device_id, ts)
-    WHERE EXISTS (
-        SELECT FROM positions
-        WHERE positions.device_id = key.device_id AND positions.ts = key.ts
-            AND positions.ts BETWEEN $3::timestamptz AND $4::timestamptz)";
+        CROSS JOIN LATERAL (
+            SELECT FROM positions
+            WHERE positions.device_id = key.device_id
+                AND positions.ts BETWEEN key.ts AND key.ts
+                AND positions.ts BETWEEN $3::timestamptz AND $4::timestamptz
+            LIMIT 1) AS found";

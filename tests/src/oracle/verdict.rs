@@ -124,6 +124,29 @@ impl Verdict {
         assert!(self.waiting == 0, "{} entries still wait: {self}", self.waiting);
     }
 
+    /// Adds what has become of the records of another log.
+    pub fn join(&mut self, other: Self) {
+        self.added += other.added;
+        self.stored += other.stored;
+        self.duplicates += other.duplicates;
+        self.dead_lettered += other.dead_lettered;
+        self.trimmed += other.trimmed;
+        self.pending += other.pending;
+        self.undelivered += other.undelivered;
+        self.absent += other.absent;
+        self.waiting += other.waiting;
+        self.rows += other.rows;
+        self.rows_distinct += other.rows_distinct;
+        self.letters += other.letters;
+        self.later_stands += other.later_stands;
+        for (wrong, (count, examples)) in other.wrongs {
+            let (counted, told) = self.wrongs.entry(wrong).or_default();
+            *counted += count;
+            let room = EXAMPLES.saturating_sub(told.len());
+            told.extend(examples.into_iter().take(room));
+        }
+    }
+
     /// Notes that something is wrong.
     pub(super) fn add(&mut self, wrong: Wrong, what: impl FnOnce() -> String) {
         let (count, examples) = self.wrongs.entry(wrong).or_default();

@@ -122,3 +122,27 @@ fn f50_a_storm_of_refused_rows_is_held_and_stored_when_the_rule_is_gone() {
     let rest = 1_000 - i64::try_from(letters).unwrap();
     rig.until_stored(rest);
 }
+
+#[test]
+fn a_row_that_is_refused_only_when_its_copy_is_committed_is_set_aside_alone() {
+    let mut rig = Rig::new();
+    rig.execute(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+             IF NEW.speed > 200 THEN RAISE 'too fast' USING ERRCODE = '23514'; END IF;
+             RETURN NULL;
+         END $$;
+         CREATE CONSTRAINT TRIGGER late AFTER INSERT ON positions
+             DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION refuse()",
+    );
+    let _live = rig.start();
+    rig.publish(1, 1);
+    rig.until_stored(1);
+    // All of them are newer than what was stored, so they go by COPY.
+    let now_ms = rig.scene.now_ms();
+    let mut fixes: Vec<Fix> = (1..=100).map(|at| Fix::new(&imei(1), now_ms + at)).collect();
+    fixes[42].speed = 300;
+    rig.scene.publish_all(&fixes);
+    rig.until_stored(100);
+    assert_eq!(rig.letters(), 1);
+    assert!(rig.letters_text().contains("too fast"), "{}", rig.letters_text());
+}

@@ -8,7 +8,7 @@ use pitwall::config::{Config, Roles};
 use pitwall::secret::Secret;
 use serde_json::Value;
 use tests::client::page;
-use tests::entries::{Fix, STREAM};
+use tests::entries::{Fix, STREAM, iso};
 use tests::live::Live;
 use tests::oracle::{self, Verdict};
 use tests::platform::imei;
@@ -73,6 +73,12 @@ impl Rig {
     /// Where that user finds PostgreSQL.
     pub(crate) fn writer_url(&self) -> String {
         format!("postgres://writer:right@127.0.0.1:{}/postgres", self.scene.postgres_port())
+    }
+
+    /// The same for one that reaches Redis over this wire.
+    pub(crate) fn config_by(&self, proxy: &Proxy) -> Config {
+        let redis_url = Secret::new(format!("redis://127.0.0.1:{}", proxy.port()));
+        Config { redis_url, ..self.config() }
     }
 
     /// Starts it and waits until it is ready.
@@ -153,9 +159,10 @@ impl Rig {
         assert_eq!(self.number(different), rows, "each is stored once");
     }
 
-    /// Waits until nothing is pending in the group, and all that was added was read.
+    /// Waits until all that was added was read, and nothing is pending in the group.
     pub(crate) fn until_acknowledged(&self) {
-        self.scene.until("all is acknowledged", || self.pending() == 0 && self.unread() == 0);
+        // In this order: what is read in between is pending afterwards.
+        self.scene.until("all is acknowledged", || self.unread() == 0 && self.pending() == 0);
     }
 
     /// Entries that are pending in the group.
@@ -164,11 +171,13 @@ impl Rig {
         says.lines().next().unwrap().parse().unwrap_or(0)
     }
 
-    /// Entries behind the last one that was delivered.
+    /// Entries behind the last one that was delivered; all there can be while there is no group.
     pub(crate) fn unread(&self) -> usize {
         let groups = self.scene.redis_says(&["XINFO", "GROUPS", STREAM]);
         let lines: Vec<&str> = groups.lines().collect();
-        let at = lines.iter().position(|line| *line == "last-delivered-id").unwrap();
+        let Some(at) = lines.iter().position(|line| *line == "last-delivered-id") else {
+            return usize::MAX;
+        };
         let from = format!("({}", lines[at + 1]);
         self.scene.redis_says(&["XRANGE", STREAM, &from, "+"]).matches("payload").count()
     }
@@ -205,12 +214,56 @@ impl Rig {
         Producer::new(self.scene.redis.port(), mix)
     }
 
+    /// Makes the group, so that the program knows from its start what waits.
+    pub(crate) fn make_group(&self) {
+        self.ask(&format!("XGROUP CREATE {STREAM} {GROUP} 0 MKSTREAM ENTRIESREAD 0"));
+    }
+
+    /// Takes the table away, or gives it back.
+    pub(crate) fn hide_table(&self, is_hidden: bool) {
+        let (from, to) = if is_hidden { ("positions", "away") } else { ("away", "positions") };
+        self.execute(&format!("ALTER TABLE {from} RENAME TO {to}"));
+    }
+
+    /// Sends a command given as one text to Redis.
+    pub(crate) fn ask(&self, command: &str) -> String {
+        self.scene.redis_says(&command.split(' ').collect::<Vec<_>>())
+    }
+
+    /// Adds so many fixes of one device as one write, with these commands around them: nobody gets
+    /// in between.
+    pub(crate) fn publish_at_once(&self, device: u64, fixes: i64, around: [&str; 2]) {
+        let now_ms = self.scene.now_ms();
+        let mut pipe = redis::pipe();
+        pipe.atomic();
+        let command = |pipe: &mut redis::Pipeline, words: &str| {
+            let mut words = words.split(' ').filter(|word| !word.is_empty());
+            if let Some(name) = words.next() {
+                pipe.cmd(name).arg(words.collect::<Vec<_>>()).ignore();
+            }
+        };
+        command(&mut pipe, around[0]);
+        for at in 0..fixes {
+            pipe.add_command(entry("*", &Fix::new(&imei(device), now_ms - at * 1_000))).ignore();
+        }
+        command(&mut pipe, around[1]);
+        pipe.query::<()>(&mut self.scene.redis.connect()).unwrap();
+    }
+
     pub(crate) fn metric(&self, live: &Live, name: &str) -> u64 {
         let value = self.scene.metric(live, name).unwrap_or_else(|| panic!("{name} is shown"));
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small counts")]
         let value = value as u64;
         value
     }
+}
+
+/// The command that adds an entry of this id.
+pub(crate) fn entry(id: &str, fix: &Fix) -> redis::Cmd {
+    let mut command = redis::cmd("XADD");
+    command.arg(STREAM).arg(id).arg("ts").arg(iso(fix.ts_ms)).arg("device_id").arg(&fix.imei);
+    command.arg("codec").arg("8").arg("payload").arg(fix.payload());
+    command
 }
 
 /// A session with the database, which has what it has begun until it is dropped.
