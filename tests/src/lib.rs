@@ -1,4 +1,4 @@
-//! What the tests share: real servers, counters, the fuzz runner, the simulation, a workshop of mutants.
+//! What the tests share: real servers, counters, the fuzz runner, the simulation, mutants.
 //!
 //! Every server has a directory of its own and is gone when dropped. Tests never skip: one that is
 //! not installed fails them with a sentence that says what to install.

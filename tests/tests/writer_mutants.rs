@@ -38,7 +38,7 @@ const PLAN: Plan<'_> = Plan {
 type Scenario = (&'static str, fn(&Path) -> Found);
 
 /// All of them: the program as it is passes each, and each has a mutant that does not.
-const SCENARIOS: [Scenario; 17] = [
+const SCENARIOS: [Scenario; 18] = [
     ("killed_with_entries", deaths::killed_with_entries),
     ("session_ended", deaths::session_ended),
     ("postgres_killed", deaths::postgres_killed),
@@ -51,6 +51,7 @@ const SCENARIOS: [Scenario; 17] = [
     ("index_dropped", tables::index_dropped),
     ("table_away", tables::table_away),
     ("some_refused", tables::some_refused),
+    ("refused_at_commit", tables::refused_at_commit),
     ("all_refused", tables::all_refused),
     ("letters_full", tables::letters_full),
     ("rows_swallowed", tables::rows_swallowed),

@@ -13,7 +13,7 @@ use crate::stage::{Found, Stage, insert};
 const HOLD: &str = "BEGIN; LOCK TABLE positions IN SHARE MODE";
 
 /// The sessions of the program.
-const SESSIONS: &str = "FROM pg_stat_activity WHERE application_name = 'pitwall-durable'";
+const SESSIONS: &str = "FROM pg_stat_activity WHERE application_name LIKE 'pitwall-durable%'";
 
 /// The program is killed while it has entries that PostgreSQL does not take. The next one of its name
 /// has to store them, and long before they could be claimed.

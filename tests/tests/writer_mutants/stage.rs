@@ -188,7 +188,7 @@ impl Stage {
     pub(crate) fn waits(&self, least_ms: u32) -> bool {
         let waiting = format!(
             "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid)
-             WHERE application_name = 'pitwall-durable' AND NOT granted
+             WHERE application_name LIKE 'pitwall-durable%' AND NOT granted
                 AND clock_timestamp() - waitstart
                     BETWEEN {least_ms} * interval '1 ms' AND interval '1 s'"
         );

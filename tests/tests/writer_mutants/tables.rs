@@ -69,6 +69,23 @@ pub(crate) fn letters_full(program: &Path) -> Found {
     stage.judge(0)
 }
 
+/// The table refuses a few of many new rows, and not before they are committed.
+pub(crate) fn refused_at_commit(program: &Path) -> Found {
+    let mut stage = Stage::new(Mix { refused: 30, devices: 10, ..Mix::plain(19) }, FAST);
+    stage.start(program, &[]);
+    stage.produce(100);
+    stage.until_drained()?;
+    stage.execute(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+            'BEGIN RAISE check_violation; END';
+         CREATE CONSTRAINT TRIGGER refuse AFTER INSERT ON positions DEFERRABLE INITIALLY DEFERRED
+            FOR EACH ROW WHEN (NEW.priority = 2) EXECUTE FUNCTION refuse()",
+    );
+    stage.produce(100);
+    stage.until_drained()?;
+    stage.judge(0)
+}
+
 /// The table refuses every row, which is not the fault of the rows.
 pub(crate) fn all_refused(program: &Path) -> Found {
     let mut stage = Stage::new(Mix { refused: 1_000, ..Mix::plain(14) }, FAST);
