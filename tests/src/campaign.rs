@@ -30,11 +30,7 @@ fn database_url(port: u16, name: &str) -> String {
 
 /// True when nothing is wrong with what has become of the entries, and none waits any more.
 fn is_clean(verdict: &Verdict) -> bool {
-    verdict.wrong_count() == 0
-        && verdict.rows == verdict.rows_distinct
-        && verdict.residual() == 0
-        && verdict.trimmed == 0
-        && verdict.waiting == 0
+    verdict.is_clean_but_trimmed(0) && verdict.waiting == 0
 }
 
 /// Does so many things, some at once, until one fails; gives what came out in their order.

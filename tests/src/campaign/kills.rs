@@ -24,7 +24,7 @@ use crate::scene::metric;
 /// Cycles of one world.
 pub const WORLD_CYCLES: u32 = 50;
 
-/// Moments on the wire at which something is killed.
+/// Moments on the wire at which pitwall is killed.
 #[must_use]
 pub fn point_count() -> usize {
     point::all().len()
@@ -62,7 +62,7 @@ pub struct Outcome {
     pub redis: u64,
     /// Kills of PostgreSQL, or of one of its processes.
     pub postgres: u64,
-    /// The moments on the wire at which something was killed.
+    /// The moments on the wire at which pitwall was killed.
     pub points: BTreeSet<String>,
     /// Cycles that waited in vain for such a moment, and killed without.
     pub missed: u64,
@@ -98,8 +98,8 @@ impl fmt::Display for Outcome {
         let Self { pitwall, redis, postgres, points, .. } = self;
         write!(
             formatter,
-            "{} kills (pitwall {pitwall}, Redis {redis}, PostgreSQL {postgres}; at {} points of the \
-             wire), {}",
+            "{} kills (pitwall {pitwall}, at {} points of its work, Redis {redis}, PostgreSQL \
+             {postgres}), {}",
             self.kills(),
             points.len(),
             self.verdict
@@ -121,8 +121,11 @@ pub fn run(order: &Order, say: Say<'_>) -> Result<Outcome, String> {
         let replay = format!("cargo campaign --seed {seed} --from {from} --cycles {}", to - from);
         let outcome = World::start(order, from).live(from..to, say);
         let outcome = outcome.map_err(|what| format!("{what}\nreplay: {replay}"))?;
+        if !outcome.is_clean() {
+            return Err(format!("{outcome}\nreplay: {replay}"));
+        }
         say(&format!("{}.{from} to {}: {outcome}", order.seed, to - 1));
-        if outcome.is_clean() { Ok(outcome) } else { Err(format!("{outcome}\nreplay: {replay}")) }
+        Ok(outcome)
     })?;
     let mut total = Outcome::default();
     outcomes.into_iter().for_each(|outcome| total.join(outcome));
@@ -171,7 +174,13 @@ impl World {
         match &cycle.when {
             When::AtOnce => {}
             When::Rows(rows) => self.until_stored(*rows)?,
-            When::Point(point, skip) => self.until_point(seat, point, *skip),
+            When::Point(point, skip) => {
+                if !self.has_come(seat, point, *skip) {
+                    self.outcome.missed += 1;
+                } else if cycle.kills(Victim::Pitwall) {
+                    self.outcome.points.insert(point.name.clone());
+                }
+            }
         }
         self.kill(cycle, seat);
         // What a point has stopped is not to be stopped any longer.
@@ -203,8 +212,9 @@ impl World {
         })
     }
 
-    /// Waits until a point has come at a place; what was asked stands still then.
-    fn until_point(&mut self, seat: usize, point: &Point, skip: usize) {
+    /// Waits until a point has come at a place, where what was asked stands still then. False when it
+    /// does not come.
+    fn has_come(&self, seat: usize, point: &Point, skip: usize) -> bool {
         let seat = &self.seats[seat];
         let proxy = if point.is_of_redis { &seat.redis } else { &seat.postgres };
         let skip = if point.is_first { 0 } else { skip };
@@ -213,12 +223,9 @@ impl World {
         if point.is_first {
             proxy.reset();
         }
-        if comes_true(POINT_PATIENCE, WIRE_LOOK, || trap.struck() > 0) {
-            self.outcome.points.insert(point.name.clone());
-        } else {
-            self.outcome.missed += 1;
-        }
+        let has_come = comes_true(POINT_PATIENCE, WIRE_LOOK, || trap.struck() > 0);
         trap.disarm();
+        has_come
     }
 
     fn kill(&mut self, cycle: &Cycle, seat: usize) {

@@ -25,7 +25,7 @@ pub(super) fn all() -> Vec<Point> {
     let redis = [
         ("the read", Event::command("XREADGROUP")),
         ("the acknowledgement", Event::command("XACK")),
-        ("the claim", Event::command("XAUTOCLAIM")),
+        ("the claim", Event::command_with("EVAL", "XAUTOCLAIM")),
         ("the dead letter", Event::command_with("EVAL", DEAD_LETTERS)),
         ("the look at a refused entry", Event::command("XRANGE")),
         (NEW_REDIS, Event::command("CLIENT")),
