@@ -15,7 +15,7 @@ mod lane;
 mod lanes;
 mod numbers;
 mod rebuilt;
-mod session;
+pub mod session;
 mod source;
 mod storm;
 mod work;

@@ -4,6 +4,7 @@
 //! It decides nothing: an error comes back with its class, and whoever called knows whether the
 //! outcome can be known.
 
+use std::fmt;
 use std::io::Cursor;
 use std::time::Duration;
 
@@ -24,7 +25,7 @@ use crate::database::{Class, DatabaseError, catalog};
 const CANCEL_MS_MAX: u64 = 2_000;
 
 /// A session; dropping it ends the connection at once.
-pub(super) struct Session {
+pub struct Session {
     client: Client,
     copy: Statement,
     insert: Statement,
@@ -34,17 +35,17 @@ pub(super) struct Session {
 
 /// What became of rows that were inserted carefully.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Inserted {
+pub struct Inserted {
     /// Rows that are new.
-    pub(super) new: u64,
+    pub new: u64,
     /// Rows of which one with the same device and time is there now.
-    pub(super) present: u64,
+    pub present: u64,
 }
 
 impl Session {
     /// Connects, says how the session is to be and looks whether it is, and whether `positions` is
     /// as it must be.
-    pub(super) async fn open(settings: &Config, deadline_ms: u64) -> Result<Self, DatabaseError> {
+    pub async fn open(settings: &Config, deadline_ms: u64) -> Result<Self, DatabaseError> {
         let (client, connection) = settings.connect(NoTls).await?;
         let driver = tokio::spawn(async move {
             // Whoever waits for an answer on this connection is told the same.
@@ -69,17 +70,17 @@ impl Session {
     }
 
     /// Looks again whether `positions` is as it must be.
-    pub(super) async fn verify(&self) -> Result<(), DatabaseError> {
+    pub async fn verify(&self) -> Result<(), DatabaseError> {
         verify(&self.client).await
     }
 
     /// True when the connection is known to have ended.
-    pub(super) fn is_closed(&self) -> bool {
+    pub fn is_closed(&self) -> bool {
         self.client.is_closed()
     }
 
     /// Copies rows that are proven new, in a transaction of its own, and says how many were stored.
-    pub(super) async fn copy(&self, batch: &RowBatch, rows: &[u32]) -> Result<u64, DatabaseError> {
+    pub async fn copy(&self, batch: &RowBatch, rows: &[u32]) -> Result<u64, DatabaseError> {
         let sink: CopyInSink<Cursor<Vec<u8>>> = self.client.copy_in(&self.copy).await?;
         pin_mut!(sink);
         let mut encoder = CopyEncoder::new(batch, rows);
@@ -99,11 +100,7 @@ impl Session {
     ///
     /// The rows must be sorted by device and time: two sessions that insert the same keys in one
     /// order cannot wait for each other in a circle. When not every row is there, nothing is stored.
-    pub(super) async fn insert(
-        &self,
-        batch: &RowBatch,
-        rows: &[u32],
-    ) -> Result<Inserted, DatabaseError> {
+    pub async fn insert(&self, batch: &RowBatch, rows: &[u32]) -> Result<Inserted, DatabaseError> {
         let (columns, keys, span) = (columns(batch, rows), keys(batch, rows), span(batch, rows));
         let parameters: [&(dyn ToSql + Sync); 4] = [&keys[0], &keys[1], &span[0], &span[1]];
         // One behind the other without waiting: the server goes on by itself, or refuses the rest.
@@ -136,13 +133,19 @@ impl Session {
 
     /// Gives the session up while a statement may still run: the server is asked to end it, so that
     /// the rows it holds are not waited for.
-    pub(super) fn cancel(self) {
+    pub fn cancel(self) {
         let token: CancelToken = self.client.cancel_token();
         tokio::spawn(async move {
             let within = Duration::from_millis(CANCEL_MS_MAX);
             // Nobody is left to tell: the server ends it by its own limit, too.
             drop(timeout(within, token.cancel_query(NoTls)).await);
         });
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Session").finish_non_exhaustive()
     }
 }
 
@@ -162,9 +165,15 @@ fn settings_of(deadline_ms: u64) -> String {
     let lock_ms = statement_ms.min(2_000);
     format!(
         "SET synchronous_commit = on; SET statement_timeout = {statement_ms}; SET lock_timeout = \
-         {lock_ms}; SET idle_in_transaction_session_timeout = {deadline_ms}"
+         {lock_ms}; SET idle_in_transaction_session_timeout = {deadline_ms}; {PLANS}"
     )
 }
+
+/// How statements are planned: once, and by index alone. A plan outlives what the planner knew, such
+/// as that the table was empty, and is asked for a thousand keys as for one. Compiling it costs more
+/// than it ever saves here, and a table of many parts looks dear enough to be compiled for.
+const PLANS: &str = "SET plan_cache_mode = force_generic_plan; SET jit = off; \
+                     SET enable_seqscan = off; SET enable_bitmapscan = off";
 
 async fn verify(client: &Client) -> Result<(), DatabaseError> {
     let catalog = catalog::look(client).await?;
@@ -196,11 +205,16 @@ fn insert_text() -> String {
     )
 }
 
-/// How many of these keys are in the table. The bounds let a hypertable leave out other chunks.
+/// How many of these keys are in the table. One key is looked up at a time, because a join may read
+/// everything between the first and the last. A time is asked for as a range: of an equal one the
+/// planner believes that `positions_ts` finds a single row, and it finds one of each device. The
+/// bounds let a table of many parts leave out all others.
 const PRESENT: &str = "
     SELECT count(*)
     FROM unnest($1::text[], $2::timestamptz[]) AS key (device_id, ts)
-    WHERE EXISTS (
-        SELECT FROM positions
-        WHERE positions.device_id = key.device_id AND positions.ts = key.ts
-            AND positions.ts BETWEEN $3::timestamptz AND $4::timestamptz)";
+        CROSS JOIN LATERAL (
+            SELECT FROM positions
+            WHERE positions.device_id = key.device_id
+                AND positions.ts BETWEEN key.ts AND key.ts
+                AND positions.ts BETWEEN $3::timestamptz AND $4::timestamptz
+            LIMIT 1) AS found";
