@@ -3,6 +3,7 @@
 pub mod child;
 pub mod latency;
 pub mod start;
+pub mod writing;
 
 use std::io::Write;
 

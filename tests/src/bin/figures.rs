@@ -3,17 +3,19 @@
 //! ```text
 //! cargo run --release --package tests --bin figures -- start     [--viewers N] [--devices N]
 //! cargo run --release --package tests --bin figures -- latency   [--viewers N] [--devices N] [--seconds N]
+//! cargo run --release --package tests --bin figures -- writing   [--quick]
 //! ```
 //!
 //! `start` is the start of a race: everybody connects at once, each with a snapshot. `latency` is the
-//! race: each device reports once a second, and each frame is timed from XADD to the client. They time
-//! a machine, so they never gate a change.
+//! race: each device reports once a second, and each frame is timed from XADD to the client. `writing` is
+//! what a row costs the database, beside `\copy` of psql. They time a machine, so they never gate a
+//! change.
 
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use tests::figures::{child, latency, start};
+use tests::figures::{child, latency, start, writing};
 
 #[derive(Debug, Parser)]
 #[command(name = "figures")]
@@ -40,6 +42,12 @@ enum What {
         #[arg(long, default_value_t = 30)]
         seconds: u64,
     },
+    /// What a row costs the database.
+    Writing {
+        /// Fewer rounds: wider intervals.
+        #[arg(long)]
+        quick: bool,
+    },
     /// The program under measure; started by the others.
     #[command(hide = true)]
     Serve { redis_url: String, postgres_url: String, directus_port: u16 },
@@ -51,6 +59,7 @@ fn main() -> ExitCode {
         What::Latency { viewers, devices, seconds } => {
             latency::run(viewers, devices, Duration::from_secs(seconds));
         }
+        What::Writing { quick } => writing::run(quick),
         What::Serve { redis_url, postgres_url, directus_port } => {
             child::serve(&redis_url, &postgres_url, directus_port);
         }
