@@ -1,10 +1,10 @@
 //! What the figures of the whole program are made with: the program as a child, and crowds.
 
 pub mod child;
-
 pub mod commit;
 pub mod latency;
 pub mod start;
+pub mod writing;
 
 use std::io::Write;
 

@@ -133,6 +133,12 @@ impl Postgres {
         format!("postgres://{USER}@127.0.0.1:{}/postgres", self.port)
     }
 
+    /// A program that came with the server.
+    #[must_use]
+    pub fn tool(&self, name: &str) -> PathBuf {
+        self.binary.with_file_name(name)
+    }
+
     /// Where it listens, on 127.0.0.1.
     #[must_use]
     pub fn port(&self) -> u16 {

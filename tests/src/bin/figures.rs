@@ -4,17 +4,19 @@
 //! cargo run --release --package tests --bin figures -- start     [--viewers N] [--devices N]
 //! cargo run --release --package tests --bin figures -- latency   [--viewers N] [--devices N] [--seconds N]
 //! cargo run --release --package tests --bin figures -- commit    [--rate N]... [--seconds N]
+//! cargo run --release --package tests --bin figures -- writing   [--quick]
 //! ```
 //!
 //! `start` is the start of a race: everybody connects at once, each with a snapshot. `latency` is the
 //! race: each device reports once a second, and each frame is timed from XADD to the client. `commit`
-//! times each row from its XADD to its commit. They time a machine, so they never gate a change.
+//! times each row from its XADD to its commit. `writing` is what a row costs the database, beside
+//! `\copy` of psql. They time a machine, so they never gate a change.
 
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use tests::figures::{child, commit, latency, start};
+use tests::figures::{child, commit, latency, start, writing};
 
 #[derive(Debug, Parser)]
 #[command(name = "figures")]
@@ -48,6 +50,12 @@ enum What {
         #[arg(long, default_value_t = 20)]
         seconds: u64,
     },
+    /// What a row costs the database.
+    Writing {
+        /// Fewer rounds: wider intervals.
+        #[arg(long)]
+        quick: bool,
+    },
     /// The program under measure; started by the others.
     #[command(hide = true)]
     Serve { redis_url: String, postgres_url: String, directus_port: u16 },
@@ -60,6 +68,7 @@ fn main() -> ExitCode {
             latency::run(viewers, devices, Duration::from_secs(seconds));
         }
         What::Commit { rate, seconds } => commit::run(&rate, Duration::from_secs(seconds)),
+        What::Writing { quick } => writing::run(quick),
         What::Serve { redis_url, postgres_url, directus_port } => {
             child::serve(&redis_url, &postgres_url, directus_port);
         }

@@ -48,6 +48,7 @@ const PAUSES: [(&str, &str); 4] = [
     ("tests/src/program.rs", "asks a starting server again until its deadline"),
     ("tests/src/scene.rs", "looks again until what is awaited has come true, or its deadline"),
     ("tests/src/figures/latency.rs", "publishes each position when it is due"),
+    ("tests/src/figures/commit.rs", "publishes at a rate, and waits until all is stored"),
     ("tests/src/figures/start.rs", "measures what an idle crowd costs in a time"),
 ];
 
