@@ -44,7 +44,7 @@ const SYNONYMS: [(&[&str], &str); 8] = [
 ];
 
 /// Places where a test may pause, each with the reason.
-const PAUSES: [(&str, &str); 4] = [
+const PAUSES: [(&str, &str); 5] = [
     ("tests/src/program.rs", "asks a starting server again until its deadline"),
     ("tests/src/scene.rs", "looks again until what is awaited has come true, or its deadline"),
     ("tests/src/figures/latency.rs", "publishes each position when it is due"),

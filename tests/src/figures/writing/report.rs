@@ -12,11 +12,18 @@ struct Comparison {
     goal: Option<f64>,
 }
 
-const COMPARISONS: [Comparison; 4] = [
+const COMPARISONS: [Comparison; 11] = [
     Comparison { ours: Way::PsqlAgain, base: Way::Psql, goal: None },
     Comparison { ours: Way::Fresh, base: Way::Psql, goal: Some(1.05) },
-    Comparison { ours: Way::Careful, base: Way::Psql, goal: Some(1.05) },
-    Comparison { ours: Way::Careful, base: Way::Fresh, goal: Some(1.0) },
+    Comparison { ours: Way::Repeating, base: Way::Psql, goal: Some(1.6) },
+    Comparison { ours: Way::Careful, base: Way::Psql, goal: None },
+    Comparison { ours: Way::CarefulAgain, base: Way::Psql, goal: None },
+    Comparison { ours: Way::Insert, base: Way::Psql, goal: None },
+    Comparison { ours: Way::InsertPrepared, base: Way::Psql, goal: None },
+    Comparison { ours: Way::Staged, base: Way::Psql, goal: None },
+    Comparison { ours: Way::Fresh, base: Way::Insert, goal: Some(1.0 / 1.5) },
+    Comparison { ours: Way::Fresh, base: Way::InsertPrepared, goal: None },
+    Comparison { ours: Way::Staged, base: Way::Careful, goal: None },
 ];
 
 /// The rounds of each way, in the order of [`WAYS`].

@@ -40,7 +40,17 @@ pub(super) enum Way {
     Staged,
 }
 
-pub(super) const WAYS: [Way; 4] = [Way::Psql, Way::PsqlAgain, Way::Fresh, Way::Careful];
+pub(super) const WAYS: [Way; 9] = [
+    Way::Psql,
+    Way::PsqlAgain,
+    Way::Fresh,
+    Way::Repeating,
+    Way::Careful,
+    Way::CarefulAgain,
+    Way::Insert,
+    Way::InsertPrepared,
+    Way::Staged,
+];
 
 impl Way {
     /// What its batches are made of.
@@ -55,7 +65,7 @@ impl Way {
             Self::PsqlAgain => "psql once more",
             Self::Fresh => "COPY, all fresh",
             Self::Repeating => "1 % duplicates",
-            Self::Careful => "COPY, sorted",
+            Self::Careful => "careful, all new",
             Self::CarefulAgain => "careful, all there",
             Self::Insert => "INSERT, as text",
             Self::InsertPrepared => "INSERT, prepared",
@@ -184,13 +194,6 @@ impl Ours {
 
     async fn insert(&mut self, batch: &RowBatch, are_new: bool) {
         Newest::new().split(batch, &mut self.fresh, &mut self.suspect);
-        if are_new {
-            assert_eq!(
-                self.session.copy(batch, &self.suspect).await.expect("it is well"),
-                batch.len() as u64
-            );
-            return;
-        }
         let inserted = self.session.insert(batch, &self.suspect).await.expect("it is well");
         let count = batch.len() as u64;
         assert_eq!((inserted.new, inserted.present), (if are_new { count } else { 0 }, count));
