@@ -26,7 +26,7 @@ const INSERTED: &str = "processor_position_writes_total{status=\"inserted\"}";
 const DUPLICATE: &str = "processor_position_writes_total{status=\"duplicate\"}";
 
 /// The sessions of the program.
-const OURS: &str = "FROM pg_stat_activity WHERE application_name = 'pitwall-durable'";
+const OURS: &str = "FROM pg_stat_activity WHERE application_name LIKE 'pitwall-durable%'";
 
 /// Lets a producer work while something is done again and again, each time when more has been
 /// acknowledged, and expects everything in its place.

@@ -131,7 +131,7 @@ impl Rig {
     pub(crate) fn end_sessions(&self) {
         self.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-            WHERE application_name = 'pitwall-durable'",
+            WHERE application_name LIKE 'pitwall-durable%'",
         );
     }
 
