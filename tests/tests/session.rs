@@ -76,7 +76,7 @@ async fn reads(client: &Client) -> (i64, i64) {
 
 /// Waits until the session of this name has ended, having said what it did.
 async fn until_gone(client: &Client, name: &str) {
-    let text = "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1";
+    let text = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE $1";
     while client.query_one(text, &[&name]).await.unwrap().get::<_, i64>(0) > 0 {}
 }
 
@@ -125,7 +125,7 @@ fn rows_are_counted_by_the_unique_index_however_much_the_table_has_grown() {
                 assert_eq!(inserted, Inserted { new: 0, present: 2 * DEVICES });
             }
         }
-        until_gone(client, "writer").await;
+        until_gone(client, "pitwall-durable%").await;
         assert_eq!(reads(client).await, before, "not one key was looked up in another way");
     });
 }

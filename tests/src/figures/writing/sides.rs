@@ -103,7 +103,7 @@ impl Side {
                 (psql.process(), Means::Psql(Box::new(psql)))
             }
             Way::Fresh | Way::Repeating | Way::Careful | Way::CarefulAgain => {
-                let (process, ours) = Ours::open(way, postgres).await;
+                let (process, ours) = Ours::open(postgres).await;
                 (process, Means::Ours(Box::new(ours)))
             }
             Way::Insert | Way::InsertPrepared | Way::Staged => {
@@ -159,15 +159,13 @@ impl Side {
 }
 
 impl Ours {
-    async fn open(way: Way, postgres: &Postgres) -> (u32, Self) {
-        let name = format!("{way:?}");
-        let mut settings: tokio_postgres::Config = postgres.url().parse().expect("an address");
-        settings.application_name(&name);
+    async fn open(postgres: &Postgres) -> (u32, Self) {
+        let settings = postgres.url().parse().expect("an address");
         let session = Session::open(&settings, DEADLINE_MS).await.expect("a session");
-        // Of an earlier one of this name the server may not have noticed the end.
-        let text = "SELECT pid FROM pg_stat_activity WHERE application_name = $1
+        // A session names itself, and the last one is ours.
+        let text = "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'pitwall-durable%'
                     ORDER BY backend_start DESC LIMIT 1";
-        let row = postgres.connect().await.query_one(text, &[&name]).await.expect("one of it");
+        let row = postgres.connect().await.query_one(text, &[]).await.expect("one of it");
         let process: i32 = row.get(0);
         (process.cast_unsigned(), Self { session, fresh: Vec::new(), suspect: Vec::new() })
     }
