@@ -6,6 +6,8 @@
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
+use engine::decode::Tally;
+
 /// A number that only grows.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
@@ -158,6 +160,19 @@ impl Page {
         for (which, value) in values {
             self.sample(name, &format!("{{{label}=\"{which}\"}}"), value);
         }
+    }
+
+    /// What a decoder has forgiven so far.
+    pub fn forgiven(&mut self, name: &str, tally: &Tally) {
+        let help = "What was unusual in entries that were accepted.";
+        let values = [
+            ("unknown_field", tally.unknown_fields),
+            ("clamped", tally.clamped),
+            ("defaulted", tally.defaulted),
+            ("entry_mismatch", tally.entry_mismatch),
+            ("attribute_unusual", tally.attributes_unusual),
+        ];
+        self.counters(name, help, "what", &values);
     }
 
     /// A gauge without labels. One that is not known is left out, never shown as 0.

@@ -203,22 +203,6 @@ impl Numbers {
         }
     }
 
-    fn write_forgiven(&self, page: &mut Page) {
-        let tally = *self.tally.lock().unwrap_or_else(PoisonError::into_inner);
-        page.counters(
-            "processor_consumer_forgiven_total",
-            "What was unusual in entries that were accepted.",
-            "what",
-            &[
-                ("unknown_field", tally.unknown_fields),
-                ("clamped", tally.clamped),
-                ("defaulted", tally.defaulted),
-                ("entry_mismatch", tally.entry_mismatch),
-                ("attribute_unusual", tally.attributes_unusual),
-            ],
-        );
-    }
-
     fn write_writing(&self, page: &mut Page, ledger: &Ledger) {
         page.counters(
             "processor_position_writes_total",
@@ -305,7 +289,8 @@ impl Section for Numbers {
     fn write(&self, page: &mut Page) {
         let ledger = self.ledger();
         self.write_reading(page);
-        self.write_forgiven(page);
+        let tally = *self.tally.lock().unwrap_or_else(PoisonError::into_inner);
+        page.forgiven("processor_consumer_forgiven_total", &tally);
         self.write_writing(page, &ledger);
         self.write_lanes(page);
         let in_flight = i64::try_from(ledger.waiting()).unwrap_or(i64::MAX);

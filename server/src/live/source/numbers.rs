@@ -134,18 +134,7 @@ impl Numbers {
 
     fn write_forgiven(&self, page: &mut Page) {
         let tally = *self.tally.lock().unwrap_or_else(PoisonError::into_inner);
-        page.counters(
-            "processor_live_forgiven_total",
-            "What was unusual in entries that were accepted.",
-            "what",
-            &[
-                ("unknown_field", tally.unknown_fields),
-                ("clamped", tally.clamped),
-                ("defaulted", tally.defaulted),
-                ("entry_mismatch", tally.entry_mismatch),
-                ("attribute_unusual", tally.attributes_unusual),
-            ],
-        );
+        page.forgiven("processor_live_forgiven_total", &tally);
         page.counters(
             "processor_live_decoded_total",
             "Payloads decoded, by reader; many general ones mean an unusual writer.",
