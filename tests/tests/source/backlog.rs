@@ -48,6 +48,29 @@ fn f73_f28_after_a_long_lag_only_the_newest_of_each_device_is_shown() {
 }
 
 #[test]
+fn f73_the_read_that_ends_a_lag_is_no_film_either() {
+    // A full read, and what is left.
+    const BACKLOG: u32 = 1_024 + 776;
+    let redis = Redis::start();
+    let proxy = Proxy::to(redis.port());
+    let mut rig = Rig::with(config(&format!("redis://127.0.0.1:{}", proxy.port())));
+    rig.until_working();
+    // What the first read brings is given out at once when nothing has been for a while.
+    rig.until("quiet for a while", |rig| rig.context.clock.monotonic_ms() > 1_000);
+    let mut connection = redis.connect();
+    proxy.hold();
+    let backlog = fixes(0, BACKLOG);
+    add_at(&mut connection, pitwall::clock::wall_ms() - 600_000, &backlog);
+    proxy.cut();
+    proxy.release();
+    rig.until_seen_at_least(&backlog[backlog.len() - DEVICES as usize..]);
+    let shown = rig.seen.len();
+    assert!(shown <= DEVICES as usize * 2, "{shown} of {BACKLOG} shown");
+    let skipped = rig.metric("processor_live_skipped_total");
+    assert_eq!(skipped + i64::try_from(shown).unwrap(), i64::from(BACKLOG));
+}
+
+#[test]
 fn f26_ids_that_hold_no_time_are_read_in_full_however_many_wait() {
     let redis = Redis::start();
     let proxy = Proxy::to(redis.port());

@@ -139,8 +139,10 @@ impl Intake {
     ) -> Result<(), Stop> {
         let lag = Lag::after(is_full, age_ms(last.ms, redis_now_ms));
         self.numbers.set_lag(lag.ms());
-        self.is_catching_up = lag.is_too_far(self.context.config.live.skip_lag_ms);
-        if self.is_catching_up || !self.newest.is_empty() {
+        let is_late = lag.is_too_far(self.context.config.live.skip_lag_ms);
+        let was_late = std::mem::replace(&mut self.is_catching_up, is_late);
+        // The read that ends a lag is of the lag, too, whether or not anything waits for it.
+        if is_late || was_late {
             let tolerance_ms = self.context.config.live.future_tolerance_ms;
             let newest_ms_max = crate::clock::wall_ms().saturating_add(tolerance_ms);
             let displaced = self.newest.displaced_count();
@@ -149,7 +151,7 @@ impl Intake {
             }
             self.positions.clear();
             self.numbers.skipped.add(self.newest.displaced_count() - displaced);
-            return if self.is_catching_up { self.tick().await } else { self.catch_up().await };
+            return if is_late { self.tick().await } else { self.catch_up().await };
         }
         self.hand_over().await
     }
