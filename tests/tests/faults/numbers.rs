@@ -46,18 +46,21 @@ fn metrics_of_a_program_at_work_are_well_formed_and_frames_are_conserved() {
     let frames = |page: &Exposition, result: &str| {
         page.value(&format!("processor_live_frames_total{{result=\"{result}\"}}"))
     };
+    let accepted = "processor_live_positions_total{verdict=\"accepted\"}";
     scene.until("all that was due is accounted for", || {
         let page = read(&scene, &live);
         let of = |result| frames(&page, result);
         let due = page.value("processor_live_frames_due_total");
-        due > 4.0 * 4_000.0 && due - of("delivered") - of("conflated") - of("abandoned") == 0.0
+        let left = due - of("delivered") - of("conflated") - of("abandoned");
+        // Nobody watches the other event, whose shard may be behind what viewers have seen.
+        due > 4.0 * 4_000.0 && left == 0.0 && page.value(accepted) >= 4_040.0
     });
     let page = read(&scene, &live);
     assert!(frames(&page, "conflated") > 0.0, "the slow one was behind");
     assert_eq!(page.text("processor_live_frames_residual"), "0");
     // One of the devices drives in two events.
     assert_eq!(page.text("processor_live_records_total"), "4000");
-    assert_eq!(page.text("processor_live_positions_total{verdict=\"accepted\"}"), "4040");
+    assert_eq!(page.text(accepted), "4040");
     for name in ["processor_live_reads_total{result=\"entries\"}", "process_open_fds"] {
         assert!(page.value(name) > 0.0, "{name}");
     }
