@@ -44,7 +44,7 @@ impl Redis {
         let binary = find("redis-server", "redis-server", &[])?;
         on_free_port(|port| {
             let directory = Directory::new("redis")?;
-            let program = launch(&binary, &directory, port, arguments)?;
+            let program = launch((&binary, &directory, port), arguments, has_loaded)?;
             Ok(Self { program, directory, binary: binary.clone(), port })
         })
     }
@@ -57,6 +57,18 @@ impl Redis {
     pub fn kill_and_restart(&mut self, arguments: &[&str]) {
         self.kill();
         self.restart(arguments);
+    }
+
+    /// The same, but does not wait until it has loaded what is on disk: with the arguments that make
+    /// loading slow it answers, and refuses.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn kill_and_begin_to_load(&mut self, arguments: &[&str]) {
+        self.kill();
+        let place = (&*self.binary, &self.directory, self.port);
+        let started = launch(place, arguments, |answer| answer.contains("\nloading:1\r"));
+        self.program = started.unwrap_or_else(|error| panic!("{error}"));
     }
 
     /// Kills the server without warning.
@@ -72,7 +84,7 @@ impl Redis {
     /// # Panics
     /// When it cannot be started.
     pub fn restart(&mut self, arguments: &[&str]) {
-        let started = launch(&self.binary, &self.directory, self.port, arguments);
+        let started = launch((&self.binary, &self.directory, self.port), arguments, has_loaded);
         self.program = started.unwrap_or_else(|error| panic!("{error}"));
     }
 
@@ -111,11 +123,11 @@ impl Redis {
     }
 }
 
+/// Starts a server in this place and waits until its own word satisfies.
 fn launch(
-    binary: &Path,
-    directory: &Directory,
-    port: u16,
+    (binary, directory, port): (&Path, &Directory, u16),
     arguments: &[&str],
+    satisfies: impl Fn(&str) -> bool,
 ) -> Result<Program, StartError> {
     let log = directory.path().join("log");
     let mut command = Command::new(binary);
@@ -123,18 +135,24 @@ fn launch(
         .current_dir(directory.path())
         .args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--save", ""])
         .args(arguments);
-    let is_ready = |process| is_ready(port, process).unwrap_or(false);
+    let is_ready = |process| {
+        let own = format!("\nprocess_id:{process}\r");
+        ask(port).is_ok_and(|answer| answer.contains(&own) && satisfies(&answer))
+    };
     Program::start("redis-server", &mut command, &log, "TERM", is_ready)
 }
 
-/// True when the server on this port is this process and serves: one that still loads what it has on
-/// disk answers, too, but refuses every write.
-fn is_ready(port: u16, process: u32) -> io::Result<bool> {
+/// What the server on this port says of itself.
+fn ask(port: u16) -> io::Result<String> {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
     stream.set_read_timeout(Some(Duration::from_secs(1)))?;
     stream.write_all(b"INFO server\r\nINFO persistence\r\nQUIT\r\n")?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
-    let own = format!("process_id:{process}");
-    Ok([&*own, "loading:0"].iter().all(|line| answer.lines().any(|answered| answered == *line)))
+    Ok(answer)
+}
+
+/// One that still loads what it has on disk answers, too, but refuses every write.
+fn has_loaded(answer: &str) -> bool {
+    answer.contains("\nloading:0\r")
 }

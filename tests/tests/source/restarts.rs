@@ -57,11 +57,14 @@ fn f9_a_server_that_is_loading_is_waited_for() {
         ask(&mut connection, &format!("SET key-{key} {}", "x".repeat(1_000 + key)));
     }
     let mut rig = Rig::start(&redis);
+    ask(&mut connection, "CONFIG SET rdbcompression no");
     ask(&mut connection, "SAVE");
-    let slowly = ["--key-load-delay", "20000", "--loading-process-events-interval-bytes", "1024"];
-    redis.kill_and_restart(&slowly);
+    // Ten seconds, unless it is told to be quick; after each key it looks at its clients.
+    let slowly = ["--key-load-delay", "100000", "--loading-process-events-interval-bytes", "1024"];
+    redis.kill_and_begin_to_load(&slowly);
     rig.until_state(State::Failed, "LOADING");
     assert!(!rig.context.status.is_ready());
+    ask(&mut redis.connect(), "CONFIG SET key-load-delay 0");
     rig.until_working();
     add(&mut redis.connect(), &fixes(0, 10));
     rig.until_seen(&fixes(0, 10));
