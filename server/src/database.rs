@@ -39,6 +39,9 @@ const QUERY_MS_MAX: u64 = 10_000;
 const PAUSE_MS_FIRST: u64 = 100;
 const PAUSE_MS_LAST: u64 = 5_000;
 
+/// What is the case while there is one.
+const ANSWERS: &str = "PostgreSQL answers.";
+
 /// What is the case for viewers while there is no connection.
 const EFFECT: &str = "Positions go on to viewers. New entries appear late, flagged positions stay \
                       shown, and memberships cannot be checked.";
@@ -93,7 +96,11 @@ impl Database {
         let result =
             answer.await.unwrap_or_else(|_elapsed| Err(DatabaseError::deadline(QUERY_MS_MAX)));
         match &result {
-            Ok(_) => self.shared.failures.store(0, Ordering::Relaxed),
+            Ok(_) => {
+                self.shared.failures.store(0, Ordering::Relaxed);
+                // Another session, which shares the component, may have failed and not be needed since.
+                self.shared.component.is_working(ANSWERS);
+            }
             Err(error) if error.ends_session() || session.is_closed() => {
                 self.shared.lose(&session, error);
             }
@@ -165,7 +172,7 @@ impl Shared {
             Ok(session) => {
                 *self.link.lock().unwrap_or_else(PoisonError::into_inner) =
                     Link::Up(Arc::new(session));
-                self.component.is_working("PostgreSQL answers.");
+                self.component.is_working(ANSWERS);
             }
             Err(error) => self.pause(&error, |_| true),
         }

@@ -9,6 +9,7 @@ use pitwall::context::Context;
 use pitwall::database::{Class, Database};
 use pitwall::log::{Level, Log};
 use pitwall::shutdown::Shutdown;
+use pitwall::status::State;
 use tests::postgres::{FAST, Postgres};
 
 use crate::scene::runtime;
@@ -62,6 +63,30 @@ fn f30_a_killed_session_is_replaced() {
             }
         };
         tokio::time::timeout(Duration::from_secs(30), other).await.unwrap();
+    });
+}
+
+#[test]
+fn f69_an_answer_to_anybody_tells_that_the_database_is_well_again() {
+    runtime().block_on(async {
+        let postgres = Postgres::start(FAST);
+        let client = postgres.connect().await;
+        let (database, context) = connect(&postgres.url());
+        let other = Database::new(&context, "other");
+        assert_eq!(ask(&other, "SELECT 1").await, 1);
+        let asking = database.clone();
+        let asked = tokio::spawn(async move { asking.query("SELECT pg_sleep(8)", &[]).await });
+        let statement = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+            WHERE application_name = 'pitwall-test' AND query LIKE '%sleep%' AND state = 'active'";
+        while client.query_one(statement, &[]).await.unwrap().get::<_, i64>(0) == 0 {
+            tokio::task::yield_now().await;
+        }
+        let error = asked.await.unwrap().unwrap_err();
+        let report = context.status.components()[0].report();
+        assert_eq!((report.state, report.reason), (State::Failed, error.words));
+        // Who has failed may have no more questions for long.
+        assert_eq!(ask(&other, "SELECT 1").await, 1);
+        assert_eq!(context.status.components()[0].report().state, State::Working);
     });
 }
 
