@@ -1,12 +1,11 @@
 //! What a writing session asks of PostgreSQL, judged by what the server says it did.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use engine::id::DeviceIndex;
-use engine::position::{Codec, Position};
 use engine::rows::{EntryId, Newest, Row, RowBatch};
 use pitwall::durable::session::{Inserted, Session};
 use tests::platform::imei;
 use tests::postgres::{FAST, POSITIONS, Postgres};
+use tests::sample;
 use tokio_postgres::Client;
 
 const DEADLINE_MS: u64 = 60_000;
@@ -38,18 +37,7 @@ fn batch_at(moments: &[i64]) -> (RowBatch, Vec<u32>) {
     let mut batch = RowBatch::new(10_000);
     for &timestamp_ms in moments {
         for device in 1..=DEVICES {
-            let position = Position {
-                timestamp_ms,
-                latitude: 41.3275,
-                longitude: 19.8187,
-                altitude: 120.0,
-                angle: 214.0,
-                speed: 63.0,
-                device: DeviceIndex::ORPHAN,
-                satellites: 11,
-                priority: 0,
-                codec: Codec::Codec8,
-            };
+            let position = sample::position(timestamp_ms);
             let (entry, device_id) = (EntryId::default(), &*imei(device));
             let attributes = br#"{"239":1}"#;
             batch
