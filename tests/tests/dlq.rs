@@ -100,7 +100,8 @@ fn letters_are_listed_a_line_each_in_either_order_and_page_by_page() {
     let said = pitwall(&url, "dlq list");
     let lines: Vec<&str> = said.out.lines().collect();
     assert!(lines[0].starts_with("LETTER"), "{said:?}");
-    assert!(lines[1].starts_with(&format!("{}  7-1 ", ids[249])), "{said:?}");
+    // Ids of one listing may differ in length, and are padded then.
+    assert_eq!(lines[1].split_whitespace().take(2).collect::<Vec<_>>(), [&*ids[249], "7-1"]);
     assert!(lines[1].ends_with("22P02  356307042440249  The payload is no JSON."), "{said:?}");
     assert_eq!(lines[22], "20 of 250 dead letters in telemetry:teltonika:dlq");
     assert_eq!(lines[23], format!("More: pitwall dlq list --from {}", ids[229]));
