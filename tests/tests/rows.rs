@@ -98,10 +98,12 @@ fn split_slowly(written: &[(u8, i64)], fixes: &[Fix]) -> (Vec<u32>, Vec<u32>) {
         let is_fresh = is_known && is_above_written && is_above_earlier && !fix.redelivered;
         if is_fresh { fresh.push(row) } else { suspect.push(row) }
     }
-    suspect.sort_by_key(|&row| {
-        let fix = &fixes[row as usize];
-        (device_id(fix.device).as_bytes(), fix.timestamp_ms)
-    });
+    for part in [&mut fresh, &mut suspect] {
+        part.sort_by_key(|&row| {
+            let fix = &fixes[row as usize];
+            (device_id(fix.device).as_bytes(), fix.timestamp_ms)
+        });
+    }
     (fresh, suspect)
 }
 

@@ -28,7 +28,7 @@ fn with_server(test: impl AsyncFnOnce(&Postgres, &Client)) {
 }
 
 async fn open(postgres: &Postgres) -> Session {
-    let settings = format!("{}?application_name=writer", postgres.url()).parse().unwrap();
+    let settings = postgres.url().parse().unwrap();
     Session::open(&settings, DEADLINE_MS).await.unwrap()
 }
 

@@ -163,7 +163,7 @@ impl Lane {
         self.parts.health.lane_is(self.parts.number, LaneState::Writing);
         self.parts.numbers.batch(batch.len());
         self.newest.split(&batch, &mut self.fresh, &mut self.suspect);
-        let mut work = Work::new(&batch, &self.fresh, &self.suspect, self.rows_max);
+        let mut work = Work::new(&self.fresh, &self.suspect, self.rows_max);
         let mut done =
             Done { lane: self.parts.number, batch, inserted: 0, duplicate: 0, dead: Vec::new() };
         while let Some((rows, way)) = work.piece() {

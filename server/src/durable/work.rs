@@ -4,8 +4,6 @@
 //! Pure: it knows rows by their number and nothing of sessions. No row leaves it but by
 //! [`Work::done`], so whoever ends the loop has an answer for every row.
 
-use engine::rows::RowBatch;
-
 /// How rows are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Way {
@@ -42,18 +40,13 @@ impl Work {
     /// transactions of its own: rows of the other that name the same device and time are then
     /// duplicates of it, as they must be.
     ///
-    /// Both are sorted by device and time: two sessions that write the same keys in one order cannot
-    /// wait for each other in a circle, in whichever way they write them.
-    pub(super) fn new(batch: &RowBatch, fresh: &[u32], suspect: &[u32], rows_max: usize) -> Self {
-        let positions = batch.positions();
-        let key = |row: u32| (batch.device_id(row), positions[row as usize].timestamp_ms, row);
+    /// Both come sorted by device and time, see [`engine::rows::Newest::split`]: two sessions that
+    /// write the same keys in one order cannot wait for each other in a circle, in whichever way they
+    /// write them.
+    pub(super) fn new(fresh: &[u32], suspect: &[u32], rows_max: usize) -> Self {
         let parts = [(suspect, Way::Careful), (fresh, Way::Copy)];
         let parts = parts.into_iter().filter(|(rows, _)| !rows.is_empty());
-        let pieces = parts.map(|(rows, way)| {
-            let mut rows = rows.to_vec();
-            rows.sort_unstable_by(|&left, &right| key(left).cmp(&key(right)));
-            Piece::new(rows, way)
-        });
+        let pieces = parts.map(|(rows, way)| Piece::new(rows.to_vec(), way));
         let mut work = Self { pieces: pieces.collect() };
         work.limit(rows_max);
         work
@@ -134,44 +127,13 @@ impl Work {
 mod tests {
     use std::collections::HashSet;
 
-    use engine::position::{Codec, Position};
-    use engine::rows::{EntryId, Row, RowBatch};
-
     use super::{Way, Work};
-
-    fn batch(rows: u32) -> RowBatch {
-        let mut batch = RowBatch::new(10_000);
-        for row in 0..rows {
-            let position = Position {
-                timestamp_ms: 1_800_000_000_000 - i64::from(row),
-                latitude: 41.0,
-                longitude: 19.0,
-                altitude: 0.0,
-                angle: 0.0,
-                speed: 0.0,
-                device: engine::id::DeviceIndex::ORPHAN,
-                satellites: 9,
-                priority: 0,
-                codec: Codec::Codec8,
-            };
-            let row = Row {
-                entry: EntryId { ms: 1, sequence: row.into() },
-                device_id: if row % 2 == 0 { "b" } else { "a" },
-                position,
-                attributes: b"{}",
-                redelivered: false,
-            };
-            batch.push(&row).unwrap();
-        }
-        batch
-    }
 
     /// Writes all rows into a database that refuses every piece with a bad row in it, and says which
     /// single rows it refused and how many statements that took.
     fn bisect(rows: u32, bad: &HashSet<u32>) -> (Vec<u32>, usize) {
-        let batch = batch(rows);
         let all: Vec<u32> = (0..rows).collect();
-        let mut work = Work::new(&batch, &all, &[], usize::MAX);
+        let mut work = Work::new(&all, &[], usize::MAX);
         let (mut refused, mut stored, mut statements) = (Vec::new(), HashSet::new(), 0);
         while let Some((piece, _)) = work.piece() {
             statements += 1;
@@ -210,9 +172,8 @@ mod tests {
     }
 
     #[test]
-    fn fresh_rows_go_first_and_all_are_sorted_by_device_and_time() {
-        let batch = batch(4);
-        let mut work = Work::new(&batch, &[0, 1, 2], &[3], usize::MAX);
+    fn fresh_rows_go_first_and_all_keep_their_order() {
+        let mut work = Work::new(&[1, 2, 0], &[3], usize::MAX);
         assert_eq!(work.piece(), Some((&[1, 2, 0][..], Way::Copy)));
         assert!(work.carefully());
         assert!(!work.carefully());
@@ -228,8 +189,7 @@ mod tests {
 
     #[test]
     fn pieces_are_never_larger_than_they_may_be_and_keep_their_order() {
-        let batch = batch(10);
-        let mut work = Work::new(&batch, &[0, 2, 4, 6, 8], &[1, 3, 5], 4);
+        let mut work = Work::new(&[8, 6, 4, 2, 0], &[5, 3, 1], 4);
         assert_eq!(work.piece(), Some((&[8, 6, 4, 2][..], Way::Copy)));
         assert!(work.carefully());
         work.limit(2);

@@ -54,6 +54,12 @@ fn first_of_equal_rows_is_the_fresh_one() {
 }
 
 #[test]
+fn fresh_rows_are_sorted_by_device_and_time() {
+    let rows = [("b", 21, false), ("a", 11, false), ("b", 22, false), ("a", 12, false)];
+    check(&[("a", 10, false), ("b", 20, false)], &rows, &[1, 3, 0, 2], &[]);
+}
+
+#[test]
 fn suspects_are_sorted_by_device_and_time_and_then_by_row() {
     let rows = [
         ("b", 2, false),

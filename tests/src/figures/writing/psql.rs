@@ -41,11 +41,10 @@ impl Psql {
     }
 
     /// Puts the rows where [`Psql::copy`] looks for them.
-    pub(super) fn prepare(&self, number: usize, batch: &RowBatch) {
-        let rows: Vec<u32> = (0..).take(batch.len()).collect();
+    pub(super) fn prepare(&self, number: usize, batch: &RowBatch, rows: &[u32]) {
         let mut bytes = Vec::new();
         encode_header(&mut bytes);
-        encode_rows(batch, &rows, &mut bytes);
+        encode_rows(batch, rows, &mut bytes);
         encode_trailer(&mut bytes);
         fs::write(self.file(number), bytes).expect("room for a file");
     }

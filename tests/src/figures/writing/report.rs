@@ -12,9 +12,11 @@ struct Comparison {
     goal: Option<f64>,
 }
 
-const COMPARISONS: [Comparison; 11] = [
+const COMPARISONS: [Comparison; 13] = [
     Comparison { ours: Way::PsqlAgain, base: Way::Psql, goal: None },
+    Comparison { ours: Way::PsqlUnsorted, base: Way::Psql, goal: None },
     Comparison { ours: Way::Fresh, base: Way::Psql, goal: Some(1.05) },
+    Comparison { ours: Way::Fresh, base: Way::PsqlUnsorted, goal: None },
     Comparison { ours: Way::Repeating, base: Way::Psql, goal: Some(1.6) },
     Comparison { ours: Way::Careful, base: Way::Psql, goal: None },
     Comparison { ours: Way::CarefulAgain, base: Way::Psql, goal: None },

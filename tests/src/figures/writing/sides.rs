@@ -20,10 +20,12 @@ const PLANS: &str = "SET plan_cache_mode = force_generic_plan; SET jit = off; \
 /// A way to write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Way {
-    /// `\copy` of psql in binary: the yardstick.
+    /// `\copy` of psql in binary, of the bytes that ours sends: the yardstick.
     Psql,
     /// The same once more, over a session of its own: what the instrument says of nothing.
     PsqlAgain,
+    /// The same of the rows as they come.
+    PsqlUnsorted,
     /// Ours when every row is proven new.
     Fresh,
     /// Ours when one row of a hundred was written before.
@@ -40,9 +42,10 @@ pub(super) enum Way {
     Staged,
 }
 
-pub(super) const WAYS: [Way; 9] = [
+pub(super) const WAYS: [Way; 10] = [
     Way::Psql,
     Way::PsqlAgain,
+    Way::PsqlUnsorted,
     Way::Fresh,
     Way::Repeating,
     Way::Careful,
@@ -63,6 +66,7 @@ impl Way {
         match self {
             Self::Psql => "psql \\copy, binary",
             Self::PsqlAgain => "psql once more",
+            Self::PsqlUnsorted => "psql, as they come",
             Self::Fresh => "COPY, all fresh",
             Self::Repeating => "1 % duplicates",
             Self::Careful => "careful, all new",
@@ -98,7 +102,7 @@ struct Ours {
 impl Side {
     pub(super) async fn open(way: Way, postgres: &Postgres) -> Self {
         let (process, means) = match way {
-            Way::Psql | Way::PsqlAgain => {
+            Way::Psql | Way::PsqlAgain | Way::PsqlUnsorted => {
                 let mut psql = Psql::start(postgres);
                 (psql.process(), Means::Psql(Box::new(psql)))
             }
@@ -122,7 +126,12 @@ impl Side {
         match &mut self.means {
             Means::Psql(psql) => {
                 for (number, batch) in batches.iter().enumerate() {
-                    psql.prepare(number, batch);
+                    let mut rows: Vec<u32> = (0..).take(batch.len()).collect();
+                    if self.way != Way::PsqlUnsorted {
+                        // Who knows no device sorts all rows, as it sorts the fresh ones.
+                        Newest::new().split(batch, &mut Vec::new(), &mut rows);
+                    }
+                    psql.prepare(number, batch, &rows);
                 }
             }
             Means::Ours(ours) if self.way == Way::CarefulAgain => {
