@@ -136,6 +136,19 @@ pub async fn set_faulty(client: &Client, imei: &str, ts_ms: i64, is_faulty: bool
     assert_eq!(changed.expect("the table is there"), 1, "there is one such position");
 }
 
+/// Makes the table a hypertable, where the database has TimescaleDB.
+///
+/// # Panics
+/// See [`create`].
+pub async fn spread(client: &Client) {
+    let statement = "DO $$ BEGIN
+        IF EXISTS (SELECT 1 FROM pg_extension WHERE extname = 'timescaledb') THEN
+            PERFORM create_hypertable('positions', 'ts', chunk_time_interval => interval '1 day',
+                migrate_data => true);
+        END IF; END $$";
+    client.batch_execute(statement).await.expect("an empty table can be spread");
+}
+
 async fn execute(client: &Client, statement: &str, values: &[&str]) {
     let values: Vec<&(dyn tokio_postgres::types::ToSql + Sync)> =
         values.iter().map(|value| value as _).collect();

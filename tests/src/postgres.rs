@@ -3,6 +3,8 @@
 //! The cluster is copied from a template that is made once per user and version and kept in the
 //! temporary folder. PostgreSQL refuses to run as root: then it runs as the user `postgres`.
 
+pub mod named;
+
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -110,6 +112,30 @@ impl Postgres {
     /// When it cannot be started, with the sentence of [`StartError`].
     pub fn start_again(&mut self) {
         self.try_start_again().unwrap_or_else(|error| panic!("{error}"));
+    }
+
+    /// Ends the server as a crash does, keeps a copy of its cluster, and starts it again.
+    ///
+    /// # Panics
+    /// When there is no room for the copy, or the server does not start.
+    pub fn keep(&mut self) {
+        self.stop();
+        let (data, kept) = (self.directory.path().join("data"), self.directory.path().join("kept"));
+        run(self.account.command("cp").arg("-R").arg(data).arg(kept)).expect("room for a copy");
+        self.start_again();
+    }
+
+    /// Kills the server and starts it with what was kept: all that was committed since is gone, as
+    /// after a failover to a standby that had not heard of it.
+    ///
+    /// # Panics
+    /// When nothing was kept, or the server does not start.
+    pub fn go_back(&mut self) {
+        self.kill();
+        let (data, kept) = (self.directory.path().join("data"), self.directory.path().join("kept"));
+        run(self.account.command("rm").arg("-r").arg(&data)).expect("the cluster is there");
+        run(self.account.command("mv").arg(kept).arg(data)).expect("a copy was kept");
+        self.start_again();
     }
 
     fn try_start_again(&mut self) -> Result<(), StartError> {

@@ -1,14 +1,17 @@
 //! The platform around one or more programs: Redis, PostgreSQL with events, Directus, and people.
 
 mod authority;
+mod database;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use pitwall::config::{Config, Roles};
-use tokio_postgres::{Client as Database, NoTls};
+use tokio_postgres::{Client as Session, NoTls};
 
 pub use self::authority::{Authority, Knowledge, Mood};
+
+use self::database::Database;
 
 use crate::client::{Client, page};
 use crate::entries::{Fix, Publisher};
@@ -53,8 +56,7 @@ const LOOK: Duration = Duration::from_millis(10);
 pub struct Scene {
     /// The stream's server.
     pub redis: Redis,
-    postgres: Postgres,
-    postgres_url: String,
+    database: Database,
     /// Directus.
     pub authority: Authority,
     runtime: tokio::runtime::Runtime,
@@ -84,14 +86,27 @@ impl Scene {
     /// See [`Self::with_devices`].
     #[must_use]
     pub fn over(settings: &[(&str, &str)], device_count: u64) -> Self {
+        Self::on(Database::Own(Postgres::start(settings)), device_count)
+    }
+
+    /// One over a PostgreSQL that somebody has named, see [`crate::postgres::named`], or one of its own.
+    ///
+    /// # Panics
+    /// See [`Self::with_devices`].
+    #[must_use]
+    pub fn anywhere(device_count: u64) -> Self {
+        let scene = Self::on(Database::anywhere(), device_count);
+        scene.sql(platform::spread);
+        scene
+    }
+
+    fn on(database: Database, device_count: u64) -> Self {
         let redis = Redis::start();
-        let postgres = Postgres::start(settings);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let publisher = Publisher::connect(redis.port());
         let scene = Self {
-            postgres_url: postgres.url(),
             redis,
-            postgres,
+            database,
             authority: Authority::start(),
             runtime: runtime.expect("a runtime"),
             publisher,
@@ -120,7 +135,7 @@ impl Scene {
     /// The settings of a program in this scene, which serves viewers alone.
     #[must_use]
     pub fn config(&self) -> Config {
-        let mut config = Config::new(&self.redis.url(), &self.postgres_url);
+        let mut config = Config::new(&self.redis.url(), &self.database.url());
         config.roles = Roles::LIVE;
         config.directus.host = "127.0.0.1".to_owned();
         config.directus.port = self.authority.port;
@@ -167,7 +182,7 @@ impl Scene {
         vec![
             ("ROLES", "live".to_owned()),
             ("REDIS_URL", self.redis.url()),
-            ("POSTGRES_URL", self.postgres_url.clone()),
+            ("POSTGRES_URL", self.database.url()),
             ("DIRECTUS_BASE_URL", format!("http://127.0.0.1:{}", self.authority.port)),
         ]
     }
@@ -175,7 +190,7 @@ impl Scene {
     /// Starts the program as a process of its own and waits until it is ready.
     #[must_use]
     pub fn serve(&self) -> Served {
-        let served = Served::start(&self.redis.url(), &self.postgres_url, self.authority.port);
+        let served = Served::start(&self.redis.url(), &self.database.url(), self.authority.port);
         self.until("the child is ready", || {
             page(served.admin, "/readyz").starts_with("HTTP/1.1 200")
                 && metric(served.admin, "processor_live_roster_devices").is_some_and(|n| n > 0.0)
@@ -313,9 +328,9 @@ impl Scene {
     ///
     /// # Panics
     /// When it is not there.
-    pub fn sql(&self, work: impl AsyncFnOnce(&Database)) {
+    pub fn sql(&self, work: impl AsyncFnOnce(&Session)) {
         self.runtime.block_on(async {
-            let connected = tokio_postgres::connect(&self.postgres_url, NoTls).await;
+            let connected = tokio_postgres::connect(&self.database.url(), NoTls).await;
             let (client, connection) = connected.expect("PostgreSQL is there");
             tokio::select! {
                 () = work(&client) => {}
@@ -324,32 +339,35 @@ impl Scene {
         });
     }
 
-    /// Ends PostgreSQL at once, as a crash does.
-    pub fn stop_postgres(&mut self) {
-        self.postgres.stop();
+    /// The server of this scene's tables.
+    ///
+    /// # Panics
+    /// When the tables are in a server that somebody has named.
+    pub fn postgres(&mut self) -> &mut Postgres {
+        self.database.server()
     }
 
-    /// Kills PostgreSQL, every process of it.
-    pub fn kill_postgres(&mut self) {
-        self.postgres.kill();
+    /// Ends PostgreSQL at once, as a crash does.
+    pub fn stop_postgres(&mut self) {
+        self.database.server().stop();
     }
 
     /// Starts the ended PostgreSQL again, with all it had.
     pub fn start_postgres(&mut self) {
-        self.postgres.start_again();
+        self.database.server().start_again();
     }
 
     /// Where PostgreSQL listens, on 127.0.0.1.
     #[must_use]
     pub fn postgres_port(&self) -> u16 {
-        self.postgres.port()
+        self.database.port()
     }
 
     /// What `POSTGRES_URL` says for who comes by this port of loopback.
     #[must_use]
     pub fn postgres_url_at(&self, port: u16) -> String {
-        let own = format!(":{}/", self.postgres.port());
-        self.postgres_url.replace(&own, &format!(":{port}/"))
+        let own = format!(":{}/", self.database.port());
+        self.database.url().replace(&own, &format!(":{port}/"))
     }
 
     /// Kills Redis and starts it again with these arguments.
@@ -421,7 +439,7 @@ impl Default for Scene {
     }
 }
 
-async fn populate(client: &Database, device_count: u64) {
+async fn populate(client: &Session, device_count: u64) {
     let (own, other) = (uuid(101), uuid(102));
     platform::create(client).await;
     for (event, organization) in [(EVENT, &own), (EVENT_EMPTY, &own), (EVENT_OTHER, &other)] {

@@ -10,9 +10,7 @@ use crate::rig::Rig;
 fn f35_rows_that_a_silent_session_holds_uncommitted_are_stored_over_another() {
     let mut rig = Rig::new();
     let proxy = Proxy::to_postgres(rig.scene.postgres_port());
-    let mut config = rig.config();
-    let url = format!("postgres://pitwall@127.0.0.1:{}/postgres", proxy.port());
-    config.postgres_url = pitwall::secret::Secret::new(&*url);
+    let mut config = rig.config_through(&proxy);
     (config.write.deadline_ms, config.write.lane_count) = (1_000, 1);
     let _live = rig.start_with(config);
     rig.publish(10, 1);

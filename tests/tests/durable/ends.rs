@@ -64,7 +64,7 @@ fn f78_sigterm_ends_in_time_whatever_is_stuck_and_the_next_stores_what_is_left_p
 }
 
 fn postgresql_is_down() {
-    let mut rig = Rig::new();
+    let mut rig = Rig::own();
     let mut process = start(&rig, &[]);
     let producer = steady(&rig, 78);
     reads(&rig, &process, 1_000);

@@ -84,7 +84,7 @@ fn f39_a_dropped_unique_index_is_noticed_while_nothing_comes_and_holds_and_resum
 
 #[test]
 fn f29_a_database_that_is_away_holds_and_what_came_meanwhile_is_stored() {
-    let mut rig = Rig::new();
+    let mut rig = Rig::own();
     let live = rig.start();
     rig.publish(10, 10);
     rig.until_stored(100);
@@ -99,7 +99,7 @@ fn f29_a_database_that_is_away_holds_and_what_came_meanwhile_is_stored() {
 
 #[test]
 fn f29_an_outage_stops_reading_when_the_batches_are_full() {
-    let mut rig = Rig::new();
+    let mut rig = Rig::own();
     let mut config = rig.config();
     (config.write.batch_rows_max, config.write.lane_count) = (100, 2);
     let live = rig.start_with(config);

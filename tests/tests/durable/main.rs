@@ -1,6 +1,7 @@
 //! The durable plane through the whole program, between a real Redis and a real PostgreSQL.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod backlog;
 mod bad_input;
 mod broken_wires;
 mod claims;

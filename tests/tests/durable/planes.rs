@@ -32,12 +32,16 @@ fn config(rig: &Rig) -> Config {
 }
 
 /// How long fixes took from before their publication until a viewer had read them.
-struct Times(Vec<Duration>);
+pub(crate) struct Times(Vec<Duration>);
 
 impl Times {
     /// Publishes one fix after the other as soon as the viewer has seen the last, while something is
     /// the case, and a hundred at least.
-    fn take(rig: &mut Rig, viewer: &mut Client, mut goes_on: impl FnMut(&Rig) -> bool) -> Self {
+    pub(crate) fn take(
+        rig: &mut Rig,
+        viewer: &mut Client,
+        mut goes_on: impl FnMut(&Rig) -> bool,
+    ) -> Self {
         let mut times = Vec::new();
         while times.len() < 100 || goes_on(rig) {
             let began = Instant::now();
@@ -50,8 +54,13 @@ impl Times {
         Self(times)
     }
 
-    fn of_hundred(&self, place: usize) -> Duration {
+    pub(crate) fn of_hundred(&self, place: usize) -> Duration {
         self.0[(self.0.len() - 1) * place / 100]
+    }
+
+    /// How many there are.
+    pub(crate) fn count(&self) -> i64 {
+        i64::try_from(self.0.len()).unwrap()
     }
 
     /// The bounds are those of a machine that does other things beside: whoever waited for the
@@ -123,7 +132,7 @@ impl Drop for Stop<'_> {
 
 #[test]
 fn viewers_see_as_fast_as_ever_while_postgres_is_down_and_while_the_table_is_locked() {
-    let mut rig = Rig::new();
+    let mut rig = Rig::own();
     let live = rig.start_with(config(&rig));
     let mut viewer = rig.scene.watching(&live);
     let before = Times::take(&mut rig, &mut viewer, |_| false);

@@ -12,6 +12,7 @@ use tests::entries::{Fix, STREAM, iso};
 use tests::live::Live;
 use tests::oracle::{self, Verdict};
 use tests::platform::imei;
+use tests::postgres::FAST;
 use tests::producer::{Mix, Producer};
 use tests::proxy::Proxy;
 use tests::scene::Scene;
@@ -31,8 +32,14 @@ pub(crate) struct Rig {
 }
 
 impl Rig {
+    /// Over the PostgreSQL that is named for these tests, or one of its own.
     pub(crate) fn new() -> Self {
-        Self { scene: Scene::new(), published_ms: 0 }
+        Self { scene: Scene::anywhere(3), published_ms: 0 }
+    }
+
+    /// Over one of its own, which may be killed, and whose settings and roles may be changed.
+    pub(crate) fn own() -> Self {
+        Self::over(FAST)
     }
 
     /// Over a PostgreSQL with these settings.
@@ -57,8 +64,7 @@ impl Rig {
     /// The settings of one that finds PostgreSQL behind this.
     pub(crate) fn config_through(&self, proxy: &Proxy) -> Config {
         let mut config = self.config();
-        config.postgres_url =
-            Secret::new(format!("postgres://pitwall@127.0.0.1:{}/postgres", proxy.port()));
+        config.postgres_url = Secret::new(self.scene.postgres_url_at(proxy.port()));
         config
     }
 
@@ -131,7 +137,7 @@ impl Rig {
     pub(crate) fn end_sessions(&self) {
         self.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-            WHERE application_name LIKE 'pitwall-durable%'",
+            WHERE application_name LIKE 'pitwall-durable%' AND datname = current_database()",
         );
     }
 
@@ -142,7 +148,7 @@ impl Rig {
 
     /// Where PostgreSQL is.
     pub(crate) fn url(&self) -> String {
-        format!("postgres://pitwall@127.0.0.1:{}/postgres", self.scene.postgres_port())
+        self.scene.postgres_url_at(self.scene.postgres_port())
     }
 
     /// Rows of positions.
