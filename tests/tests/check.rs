@@ -83,7 +83,7 @@ fn all_is_well_when_everybody_answers_as_the_contract_says() {
         let port = directus("401 Unauthorized", 1);
         let findings = look(&config(&redis.url(), &postgres.url(), port)).await;
         assert_eq!(complaints(&findings), []);
-        assert_eq!(findings.len(), 13, "{findings:?}");
+        assert_eq!(findings.len(), 14, "{findings:?}");
     });
 }
 
@@ -125,7 +125,7 @@ fn f8_a_replica_and_a_key_that_is_no_stream_are_told() {
         let complaints = complaints(&findings);
         assert!(complaints[0].1.contains("replica"), "{complaints:?}");
         assert_eq!(complaints[0].0, Verdict::Warning);
-        assert!(complaints[1].1.contains("is a string, not a stream"), "{complaints:?}");
+        assert!(complaints[1].1.contains("is no stream"), "{complaints:?}");
     });
 }
 
@@ -150,6 +150,52 @@ fn a_redis_that_wants_another_password_is_told_without_either() {
         assert!(findings[0].what.contains("does not say how it is set up"), "{findings:?}");
         assert_eq!(findings[0].verdict, Verdict::Warning);
     });
+}
+
+#[test]
+fn t30_a_right_that_is_missing_is_named_and_the_listed_ones_are_enough() {
+    let redis = Redis::start();
+    let text = include_str!("../../deploy/README.md");
+    let lists: Vec<String> = text
+        .split("ACL SETUSER pitwall ")
+        .skip(1)
+        .map(|rest| rest.split("```").next().unwrap().replace('\n', " "))
+        .collect();
+    wait(async {
+        let client = redis::Client::open(redis.url()).unwrap();
+        let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+        let mut config = config(
+            &format!("redis://pitwall:password@127.0.0.1:{}/0", redis.port()),
+            "postgres://127.0.0.1:1/x",
+            1,
+        );
+        let mut give = async |rights: &str| {
+            let mut user = redis::cmd("ACL");
+            user.arg("SETUSER").arg("pitwall");
+            user.arg(rights.split_whitespace().collect::<Vec<_>>());
+            user.query_async::<()>(&mut connection).await.unwrap();
+        };
+        let about = |findings: &[Finding]| {
+            let about = findings.iter().find(|it| it.what.starts_with("The user of Redis"));
+            about.cloned().unwrap()
+        };
+        give(&lists[0]).await;
+        config.roles = Roles::LIVE;
+        let said = about(&look(&config).await);
+        assert_eq!(said.verdict, Verdict::Fine, "{said:?}");
+        config.roles = Roles::default();
+        let said = about(&look(&config).await);
+        assert_eq!(said.verdict, Verdict::Failed);
+        assert!(said.what.contains("+xack on ~telemetry:teltonika,"), "{said:?}");
+        assert!(said.what.contains("+xadd on ~telemetry:teltonika:dlq"), "{said:?}");
+        give(&lists[1]).await;
+        let said = about(&look(&config).await);
+        assert_eq!(said.verdict, Verdict::Fine, "{said:?}");
+        give("-xgroup|destroy").await;
+        let said = about(&look(&config).await);
+        assert!(said.what.ends_with("not +xgroup|destroy on ~telemetry:teltonika."), "{said:?}");
+    });
+    assert_eq!(redis::cmd("DBSIZE").query::<u64>(&mut redis.connect()).unwrap(), 0);
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod columns;
 mod database;
 mod directus;
 mod redis;
+mod rights;
 
 use std::io::{self, Write};
 
@@ -107,7 +108,7 @@ pub async fn look(config: &Config) -> Vec<Finding> {
     let directus =
         async { if roles.live { Some(directus::look(&config.directus).await) } else { None } };
     let (redis, database, directus) = tokio::join!(
-        redis::look(config.redis_url.expose(), &config.stream),
+        redis::look(config.redis_url.expose(), &config.stream, roles),
         look_at_database(&config.postgres_url, roles.durable),
         directus,
     );

@@ -1,17 +1,18 @@
-//! Whether Redis answers, keeps what is in it, and has the stream.
+//! Whether Redis answers, keeps what is in it, has the stream, and allows what is done with it.
 
 use std::time::Duration;
 
 use redis::{AsyncConnectionConfig, Client, ErrorKind, RedisError, aio::MultiplexedConnection};
 
-use super::Finding;
+use super::{Finding, rights};
+use crate::config::Roles;
 use crate::tools::ask::{DEADLINE_MS, within};
 
 /// The first version with every command that pitwall uses.
 const VERSION_MIN: (u32, u32) = (6, 2);
 
 /// Looks at the server and at the stream.
-pub(super) async fn look(url: &str, stream: &str) -> Vec<Finding> {
+pub(super) async fn look(url: &str, stream: &str, roles: Roles) -> Vec<Finding> {
     let mut connection = match within(connect(url)).await {
         Ok(connection) => connection,
         Err(words) => {
@@ -24,17 +25,18 @@ pub(super) async fn look(url: &str, stream: &str) -> Vec<Finding> {
         Ok(info) => server(&info),
         Err(words) => vec![Finding::warning(
             format!("Redis answers, and does not say how it is set up: {words}."),
-            "Allow its user the commands +ping +info, see ACL SETUSER.",
+            "Allow its user the command +info, see ACL SETUSER.",
         )],
     };
-    let stream = match within(kind(&mut connection, stream)).await {
-        Ok(kind) => stream_of(stream, &kind),
+    let rights = rights::look(&mut connection, stream, roles).await;
+    let stream = match within(is_stream(&mut connection, stream)).await {
+        Ok(is_stream) => stream_of(stream, is_stream),
         Err(words) => Finding::failed(
             format!("Redis does not say what {stream} is: {words}."),
-            format!("Allow its user +type and the key ~{stream}, see ACL SETUSER."),
+            format!("Allow its user +xinfo and the key ~{stream}, see ACL SETUSER."),
         ),
     };
-    info.into_iter().chain([stream]).collect()
+    info.into_iter().chain([stream, rights]).collect()
 }
 
 async fn connect(url: &str) -> Result<MultiplexedConnection, String> {
@@ -46,16 +48,30 @@ async fn connect(url: &str) -> Result<MultiplexedConnection, String> {
     let connected = client.get_multiplexed_async_connection_with_config(&config).await;
     let mut connection = connected.map_err(|error| plain(&error))?;
     let pong: Result<String, RedisError> = redis::cmd("PING").query_async(&mut connection).await;
-    pong.map(|_| connection).map_err(|error| plain(&error))
+    match pong {
+        // Whoever may not ask is there.
+        Err(error) if error.code() != Some("NOPERM") => Err(plain(&error)),
+        _ => Ok(connection),
+    }
 }
 
 async fn info(connection: &mut MultiplexedConnection) -> Result<String, String> {
     redis::cmd("INFO").query_async(connection).await.map_err(|error| plain(&error))
 }
 
-async fn kind(connection: &mut MultiplexedConnection, stream: &str) -> Result<String, String> {
-    let mut command = redis::cmd("TYPE");
-    command.arg(stream).query_async(connection).await.map_err(|error| plain(&error))
+async fn is_stream(
+    connection: &mut MultiplexedConnection,
+    stream: &str,
+) -> Result<Option<bool>, String> {
+    let mut command = redis::cmd("XINFO");
+    let answer: Result<redis::Value, RedisError> =
+        command.arg("STREAM").arg(stream).query_async(connection).await;
+    match answer {
+        Ok(_) => Ok(Some(true)),
+        Err(error) if error.code() == Some("WRONGTYPE") => Ok(Some(false)),
+        Err(error) if error.to_string().contains("no such key") => Ok(None),
+        Err(error) => Err(plain(&error)),
+    }
 }
 
 /// What the server says of itself.
@@ -108,15 +124,15 @@ fn policy(policy: &str) -> Finding {
     Finding::fine(format!("Redis keeps what has no expiry (maxmemory-policy {policy})."))
 }
 
-fn stream_of(stream: &str, kind: &str) -> Finding {
-    match kind {
-        "stream" => Finding::fine(format!("The stream {stream} is there.")),
-        "none" => Finding::warning(
+fn stream_of(stream: &str, is_stream: Option<bool>) -> Finding {
+    match is_stream {
+        Some(true) => Finding::fine(format!("The stream {stream} is there.")),
+        None => Finding::warning(
             format!("There is no stream {stream} yet: nothing has been added to it."),
             "Start the ingestion service, or let REDIS_TELEMETRY_STREAM name its stream.",
         ),
-        kind => Finding::failed(
-            format!("{stream} is a {kind}, not a stream."),
+        Some(false) => Finding::failed(
+            format!("{stream} is no stream."),
             "Let REDIS_TELEMETRY_STREAM name the stream that positions are added to.",
         ),
     }
