@@ -6,10 +6,13 @@
 //! device; [`viewers`] is the crowd that watches. What they send is due at times of a [`schedule`],
 //! whether the server keeps up or not, and each says when it was itself too slow for that.
 
+mod epoll;
+pub mod firehose;
 pub mod measure;
 pub mod publisher;
 pub mod race;
 pub mod random;
 pub mod schedule;
+pub mod sockets;
 mod source;
 pub mod wire;
