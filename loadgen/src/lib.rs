@@ -15,4 +15,5 @@ pub mod random;
 pub mod schedule;
 pub mod sockets;
 mod source;
+pub mod viewers;
 pub mod wire;
