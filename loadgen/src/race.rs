@@ -109,6 +109,8 @@ pub struct Arrival {
     pub fix: Fix,
     /// What it says beside.
     pub readings: Readings,
+    /// By how much the device's clock is wrong; its fixes have that in them.
+    pub clock_error_ms: i64,
 }
 
 /// How a record came to arrive when it does.
@@ -179,7 +181,7 @@ impl Race {
     pub fn new(seed: u64, config: &RaceConfig) -> Self {
         assert!(config.devices <= DEVICES_MAX, "a race has at most {DEVICES_MAX} devices");
         assert!(config.wave_devices > 0, "a wave has at least one device");
-        let course = Course::new(&mut Random::of_part(seed, 0), config.irregular.dead_share);
+        let course = Self::course_of(seed, &config.irregular);
         let racers = (0..config.devices)
             .map(|device| Racer::new(device, Random::of_part(seed, 1 + u64::from(device)), config))
             .collect();
@@ -191,6 +193,12 @@ impl Race {
             now_ms: config.start_ms,
             end_ms: config.start_ms + u64::from(config.seconds) * 1_000,
         }
+    }
+
+    /// The road of the race of a seed, without the race.
+    #[must_use]
+    pub fn course_of(seed: u64, irregular: &Irregular) -> Course {
+        Course::new(&mut Random::of_part(seed, 0), irregular.dead_share)
     }
 
     /// The road it is driven on.
@@ -213,6 +221,7 @@ impl Race {
                         way,
                         fix: record.fix,
                         readings: record.readings,
+                        clock_error_ms: racer.clock_error_ms,
                     };
                     Reverse(UnderWay { place, arrival })
                 }));

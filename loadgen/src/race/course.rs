@@ -3,6 +3,8 @@
 //! Only additions, multiplications, divisions and roundings: their results are the same on every
 //! machine, those of a library's sine are not.
 
+mod geojson;
+
 use crate::random::Random;
 
 /// Distance between two points of the road.

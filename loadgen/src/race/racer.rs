@@ -48,7 +48,7 @@ pub(super) struct Racer {
     distance_m: f64,
     speed_kmh: f64,
     odometer_start_m: u32,
-    clock_error_ms: i64,
+    pub(super) clock_error_ms: i64,
     /// The part of its latency that does not change.
     latency_ms: u64,
     /// After lost reception, the newest fixes go first, as most devices are set; else the oldest.
