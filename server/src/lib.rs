@@ -36,6 +36,8 @@ pub mod live;
 
 pub mod durable;
 
+pub mod ingest;
+
 pub mod admin;
 
 mod serve;

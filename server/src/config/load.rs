@@ -8,8 +8,8 @@ use super::kind::{self, Kind};
 use super::settings::{self, Setting};
 use super::sources::{Gathered, Remark, Sources, Value};
 use super::{
-    AccessConfig, AdminConfig, Authority, Config, DirectusConfig, LimitConfig, LiveConfig, Reject,
-    Roles, WriteConfig,
+    AccessConfig, AdminConfig, Authority, Config, DeviceAuthority, DirectusConfig, IngestConfig,
+    LimitConfig, LiveConfig, Reject, Roles, WriteConfig,
 };
 use super::{origin, rules, url};
 use crate::error::Stop;
@@ -187,6 +187,7 @@ fn read(reader: &mut Reader) -> Config {
         roles: roles.map_or_else(Roles::default, |words| Roles {
             live: words.contains(&"live"),
             durable: words.contains(&"durable"),
+            ingest: words.contains(&"ingest"),
         }),
         log_level: match reader.word("LOG_LEVEL") {
             "debug" => Level::Debug,
@@ -200,6 +201,7 @@ fn read(reader: &mut Reader) -> Config {
         directus: directus(reader),
         live: live(reader),
         write: write(reader),
+        ingest: ingest(reader),
         admin: AdminConfig {
             host: reader.address("METRICS_HOST"),
             port: reader.number("METRICS_PORT"),
@@ -250,6 +252,24 @@ fn write(reader: &mut Reader) -> WriteConfig {
         group: reader.text("WRITE_GROUP", kind::redis_name),
         storm_percent: reader.number("WRITE_STORM_PERCENT"),
         dead_letters_max: reader.number("DEAD_LETTERS_MAX"),
+    }
+}
+
+fn ingest(reader: &mut Reader) -> IngestConfig {
+    IngestConfig {
+        host: reader.address("INGEST_HOST"),
+        port: reader.number("INGEST_PORT"),
+        authority: match reader.word("DEVICE_AUTHORITY_MODE") {
+            "strict" => DeviceAuthority::Strict,
+            _ => DeviceAuthority::Open,
+        },
+        authority_refresh_ms: reader.number("DEVICE_AUTHORITY_REFRESH_MS"),
+        stream_length_max: reader.number("INGEST_STREAM_LENGTH_MAX"),
+        queue_packets_max: reader.number("INGEST_QUEUE_MAX"),
+        devices_max: reader.number("INGEST_DEVICES_MAX"),
+        devices_per_address_max: reader.number("INGEST_DEVICES_PER_ADDRESS_MAX"),
+        handshake_timeout_ms: reader.number("INGEST_HANDSHAKE_TIMEOUT_MS"),
+        idle_timeout_ms: reader.number("INGEST_IDLE_TIMEOUT_MS"),
     }
 }
 

@@ -73,6 +73,18 @@ fn refuse(config: &Config, gathered: &mut Gathered) {
              the metrics.",
         );
     }
+    let ingest = &config.ingest;
+    let others = [
+        (config.roles.live, live.host, live.port, "LIVE_WS_PORT"),
+        (true, admin.host, admin.port, "METRICS_PORT"),
+    ];
+    for (is_used, host, port, name) in others {
+        let is_same = ingest.port == port && port != 0;
+        if config.roles.ingest && is_used && is_same && overlap(ingest.host, host) {
+            let words = format!("is the same as {name}: give devices a port of their own.");
+            gathered.mistake("INGEST_PORT", words);
+        }
+    }
     let limits = &live.limits;
     if limits.cookie_bytes_max >= limits.head_bytes_max && limits.head_bytes_max > 0 {
         gathered.mistake(

@@ -3,6 +3,8 @@
 //! The command line, the environment, `pitwall config` and the list in `deploy/pitwall.env` are made
 //! from this table or compared with it; nothing else names a setting's default.
 
+mod ingest;
+
 use super::kind::Kind;
 
 /// Longest time over which viewers are closed: it must fit into the end of the process with all else.
@@ -71,6 +73,7 @@ pub static SECTIONS: &[Section] = &[
     Section { title: "Reading and showing positions", settings: SHOWING },
     Section { title: "Limits", settings: LIMITS },
     Section { title: "Writing positions", settings: WRITING },
+    Section { title: "Listening to devices", settings: ingest::INGESTING },
     Section { title: "Operating", settings: OPERATING },
 ];
 
@@ -84,8 +87,8 @@ const PROCESS: &[Setting] = &[
     Setting {
         name: "ROLES",
         default: "live,durable",
-        kind: Kind::Words(&["live", "durable"]),
-        meaning: "What this process does: live shows positions to viewers, durable stores them.",
+        kind: Kind::Words(&["live", "durable", "ingest"]),
+        meaning: "What this process does: live shows positions, durable stores them, ingest takes them in.",
     },
     Setting {
         name: "LOG_LEVEL",

@@ -330,11 +330,15 @@ fn d4_names_fit_into_keys_and_groups() {
 
 #[test]
 fn a_process_has_the_roles_that_it_is_given() {
-    for (text, live, durable) in
-        [("live", true, false), ("durable", false, true), ("durable,live", true, true)]
-    {
+    for (text, expected) in [
+        ("live", Roles::LIVE),
+        ("durable", Roles::DURABLE),
+        ("ingest", Roles::INGEST),
+        ("durable,live", Roles::default()),
+        ("ingest,live,durable", Roles { live: true, durable: true, ingest: true }),
+    ] {
         let roles = load(&[("ROLES", text)]).into_config().unwrap().roles;
-        assert_eq!(roles, Roles { live, durable }, "{text}");
+        assert_eq!(roles, expected, "{text}");
     }
 }
 
