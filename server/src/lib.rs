@@ -62,6 +62,8 @@ use shutdown::Shutdown;
 pub struct Listeners {
     /// For viewers; none without the role `live`.
     pub live: Option<TcpListener>,
+    /// For devices; none without the role `ingest`.
+    pub ingest: Option<TcpListener>,
     /// For operators.
     pub admin: TcpListener,
 }
@@ -71,8 +73,10 @@ impl Listeners {
     pub fn bind(config: &Config) -> Result<Self, Stop> {
         let live = config.roles.live.then_some((config.live.host, config.live.port).into());
         let live = live.map(|address| listen("LIVE_WS_PORT", address)).transpose()?;
+        let ingest = config.roles.ingest.then_some((config.ingest.host, config.ingest.port).into());
+        let ingest = ingest.map(|address| listen("INGEST_PORT", address)).transpose()?;
         let admin = listen("METRICS_PORT", (config.admin.host, config.admin.port).into())?;
-        Ok(Self { live, admin })
+        Ok(Self { live, ingest, admin })
     }
 }
 
