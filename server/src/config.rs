@@ -16,12 +16,15 @@ pub mod origin;
 
 mod rules;
 
+mod embedded;
+
 mod ingest;
 
 pub mod load;
 
 use std::net::{IpAddr, Ipv4Addr};
 
+pub use self::embedded::EmbeddedConfig;
 pub use self::ingest::{DeviceAuthority, IngestConfig};
 
 use crate::log::Level;
@@ -50,6 +53,8 @@ pub struct Config {
     pub write: WriteConfig,
     /// Listening to devices.
     pub ingest: IngestConfig,
+    /// `EMBEDDED_DIR` and its kin; nothing on a platform.
+    pub embedded: Option<EmbeddedConfig>,
     /// Health, metrics and what else operators look at.
     pub admin: AdminConfig,
 }
@@ -293,6 +298,7 @@ impl Config {
             live: LiveConfig::default(),
             write: WriteConfig::default(),
             ingest: IngestConfig::default(),
+            embedded: None,
             admin: AdminConfig { host: IpAddr::V4(Ipv4Addr::UNSPECIFIED), port: 9090, token: None },
         }
     }

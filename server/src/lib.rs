@@ -38,6 +38,10 @@ pub mod durable;
 
 pub mod ingest;
 
+pub mod embedded;
+
+pub mod page;
+
 pub mod admin;
 
 mod serve;
@@ -53,6 +57,7 @@ use tokio::runtime::Builder;
 
 use config::Config;
 use context::Context;
+use embedded::StoreHandle;
 use error::Stop;
 use log::Log;
 use shutdown::Shutdown;
@@ -95,13 +100,22 @@ const TASKS_END: Duration = Duration::from_millis(500);
 
 /// Runs the whole program until `shutdown` begins its end, or something breaks.
 pub fn run(config: Config, log: Log, listeners: Listeners, shutdown: Shutdown) -> Result<(), Stop> {
+    run_with_store(Context::new(config, log, shutdown), listeners, StoreHandle::default())
+}
+
+/// The same, for who may stop the store of the embedded mode by this handle.
+pub fn run_with_store(
+    context: Context,
+    listeners: Listeners,
+    store: StoreHandle,
+) -> Result<(), Stop> {
     let runtime = Builder::new_multi_thread()
         .worker_threads(CONTROL_THREADS)
         .thread_name("control")
         .enable_all()
         .build()
         .map_err(|error| Stop::Broken(format!("The threads could not be started: {error}.")))?;
-    let outcome = runtime.block_on(serve::serve(Context::new(config, log, shutdown), listeners));
+    let outcome = runtime.block_on(serve::serve(context, listeners, store));
     runtime.shutdown_timeout(TASKS_END);
     outcome
 }

@@ -1,6 +1,7 @@
 //! Starts the parts that the roles ask for, waits for the end, and ends them in order.
 
 mod budget;
+mod embedded;
 mod viewers;
 
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use crate::Listeners;
 use crate::admin;
 use crate::context::Context;
 use crate::durable;
+use crate::embedded::{Held, StoreHandle};
 use crate::error::Stop;
 use crate::ingest;
 use crate::lease::{self, Known};
@@ -26,13 +28,23 @@ use crate::shutdown::Stage;
 const LOOK: Duration = Duration::from_millis(10);
 
 /// Runs everything until the end has come, and says what went wrong, if anything.
-pub(crate) async fn serve(context: Context, listeners: Listeners) -> Result<(), Stop> {
+pub(crate) async fn serve(
+    context: Context,
+    listeners: Listeners,
+    store: StoreHandle,
+) -> Result<(), Stop> {
     let log = context.log.clone();
-    let roles = context.config.roles;
-    // Two that only listen to devices may have one name: they read no group.
-    let lease = (roles.live || roles.durable).then(|| lease::start(&context)).transpose()?;
+    let (roles, embedded) = (context.config.roles, context.config.embedded.as_ref());
+    // Two that only listen to devices may have one name: they read no group. Who is embedded holds
+    // a folder in place of a name.
+    let has_lease = embedded.is_none() && (roles.live || roles.durable);
+    let lease = has_lease.then(|| lease::start(&context)).transpose()?;
     let known = lease.as_ref().map(|lease| &lease.known);
-    let mut running = match Running::start(&context, listeners, known) {
+    let started = match embedded {
+        Some(it) => Running::start_embedded(&context, listeners, &it.directory, store),
+        None => Running::start(&context, listeners, known),
+    };
+    let mut running = match started {
         Ok(running) => running,
         Err(stop) => {
             give_up(lease).await;
@@ -75,6 +87,8 @@ struct Running {
     durable: Option<JoinHandle<()>>,
     ingest: Option<JoinHandle<()>>,
     tasks: JoinSet<()>,
+    /// The folder of the embedded mode, ours until everything has ended.
+    held: Option<Held>,
 }
 
 impl Running {
@@ -102,7 +116,7 @@ impl Running {
             ingest = Some(started.thread);
         }
         tasks.spawn(admin::run(context.clone(), listeners.admin, sections));
-        Ok(Self { live, durable, ingest, tasks })
+        Ok(Self { live, durable, ingest, tasks, held: None })
     }
 
     /// The end, in the order that loses nothing and leaves nobody in the dark.
@@ -144,6 +158,7 @@ impl Running {
             context.log.error("the writer did not end in time", &[("effect", effect)]);
         }
         self.tasks.shutdown().await;
+        drop(self.held);
     }
 }
 

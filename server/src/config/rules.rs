@@ -5,7 +5,7 @@
 use std::net::IpAddr;
 
 use super::sources::Gathered;
-use super::{Config, origin};
+use super::{Config, embedded, origin};
 
 /// How the name of a dead-letter stream ends.
 const DEAD_LETTER_SUFFIX: &str = ":dlq";
@@ -23,6 +23,7 @@ const FRESH_BYTES_MAX: usize = 256 * 1024;
 /// Adds what the settings, taken together, give reason to say.
 pub(super) fn apply(config: &Config, gathered: &mut Gathered) {
     refuse(config, gathered);
+    embedded::judge(config, gathered);
     warn(config, gathered);
 }
 
