@@ -51,6 +51,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 const PATHS: &str = "/healthz            do the loops of this process turn?
 /readyz             is all well that is needed? Each component, its state and the effect;
                     ?role=live: may viewers be sent here? ?role=durable: are positions stored?
+                    ?role=ingest: are devices answered?
 /statusz            everything: components, loops, limits; ?format=text or ?format=json
 /metrics            numbers, for Prometheus
 /debug/flamegraph   where the time goes: ?seconds=1 to 60; loopback peers or ADMIN_TOKEN only

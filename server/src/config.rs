@@ -16,9 +16,16 @@ pub mod origin;
 
 mod rules;
 
+mod embedded;
+
+mod ingest;
+
 pub mod load;
 
 use std::net::{IpAddr, Ipv4Addr};
+
+pub use self::embedded::EmbeddedConfig;
+pub use self::ingest::{DeviceAuthority, IngestConfig};
 
 use crate::log::Level;
 use crate::secret::Secret;
@@ -44,6 +51,10 @@ pub struct Config {
     pub live: LiveConfig,
     /// Storing positions.
     pub write: WriteConfig,
+    /// Listening to devices.
+    pub ingest: IngestConfig,
+    /// `EMBEDDED_DIR` and its kin; nothing on a platform.
+    pub embedded: Option<EmbeddedConfig>,
     /// Health, metrics and what else operators look at.
     pub admin: AdminConfig,
 }
@@ -55,16 +66,24 @@ pub struct Roles {
     pub live: bool,
     /// It stores positions.
     pub durable: bool,
+    /// It takes positions from devices.
+    pub ingest: bool,
 }
 
 impl Roles {
-    /// Shows positions and stores none.
-    pub const LIVE: Self = Self { live: true, durable: false };
+    /// Shows positions and does nothing else.
+    pub const LIVE: Self = Self { live: true, durable: false, ingest: false };
+
+    /// Stores positions and does nothing else.
+    pub const DURABLE: Self = Self { live: false, durable: true, ingest: false };
+
+    /// Takes positions from devices and does nothing else.
+    pub const INGEST: Self = Self { live: false, durable: false, ingest: true };
 }
 
 impl Default for Roles {
     fn default() -> Self {
-        Self { live: true, durable: true }
+        Self { live: true, durable: true, ingest: false }
     }
 }
 
@@ -278,6 +297,8 @@ impl Config {
             },
             live: LiveConfig::default(),
             write: WriteConfig::default(),
+            ingest: IngestConfig::default(),
+            embedded: None,
             admin: AdminConfig { host: IpAddr::V4(Ipv4Addr::UNSPECIFIED), port: 9090, token: None },
         }
     }

@@ -36,6 +36,12 @@ pub mod live;
 
 pub mod durable;
 
+pub mod ingest;
+
+pub mod embedded;
+
+pub mod page;
+
 pub mod admin;
 
 mod serve;
@@ -51,6 +57,7 @@ use tokio::runtime::Builder;
 
 use config::Config;
 use context::Context;
+use embedded::StoreHandle;
 use error::Stop;
 use log::Log;
 use shutdown::Shutdown;
@@ -60,6 +67,8 @@ use shutdown::Shutdown;
 pub struct Listeners {
     /// For viewers; none without the role `live`.
     pub live: Option<TcpListener>,
+    /// For devices; none without the role `ingest`.
+    pub ingest: Option<TcpListener>,
     /// For operators.
     pub admin: TcpListener,
 }
@@ -69,8 +78,10 @@ impl Listeners {
     pub fn bind(config: &Config) -> Result<Self, Stop> {
         let live = config.roles.live.then_some((config.live.host, config.live.port).into());
         let live = live.map(|address| listen("LIVE_WS_PORT", address)).transpose()?;
+        let ingest = config.roles.ingest.then_some((config.ingest.host, config.ingest.port).into());
+        let ingest = ingest.map(|address| listen("INGEST_PORT", address)).transpose()?;
         let admin = listen("METRICS_PORT", (config.admin.host, config.admin.port).into())?;
-        Ok(Self { live, admin })
+        Ok(Self { live, ingest, admin })
     }
 }
 
@@ -89,13 +100,22 @@ const TASKS_END: Duration = Duration::from_millis(500);
 
 /// Runs the whole program until `shutdown` begins its end, or something breaks.
 pub fn run(config: Config, log: Log, listeners: Listeners, shutdown: Shutdown) -> Result<(), Stop> {
+    run_with_store(Context::new(config, log, shutdown), listeners, StoreHandle::default())
+}
+
+/// The same, for who may stop the store of the embedded mode by this handle.
+pub fn run_with_store(
+    context: Context,
+    listeners: Listeners,
+    store: StoreHandle,
+) -> Result<(), Stop> {
     let runtime = Builder::new_multi_thread()
         .worker_threads(CONTROL_THREADS)
         .thread_name("control")
         .enable_all()
         .build()
         .map_err(|error| Stop::Broken(format!("The threads could not be started: {error}.")))?;
-    let outcome = runtime.block_on(serve::serve(Context::new(config, log, shutdown), listeners));
+    let outcome = runtime.block_on(serve::serve(context, listeners, store));
     runtime.shutdown_timeout(TASKS_END);
     outcome
 }

@@ -32,7 +32,7 @@ pub fn allow_descriptors(config: &Config) -> Option<String> {
         format!(
             "the system allows this process {allowed} open files, and with every limit reached it \
              needs {needed} ({parts}): raise the limit (LimitNOFILE= of the unit, ulimits: of the \
-             container) or lower LIVE_VIEWERS_MAX or LIVE_HALF_OPEN_MAX"
+             container) or lower LIVE_VIEWERS_MAX, LIVE_HALF_OPEN_MAX or INGEST_DEVICES_MAX"
         )
     })
 }
@@ -47,6 +47,9 @@ fn needed(config: &Config) -> Vec<(u64, &'static str)> {
             (live.limits.half_open_max as u64, "for who is not a viewer yet"),
             (LINGERING_MAX as u64 * u64::from(live.shard_count), "for who was just closed"),
         ]);
+    }
+    if config.roles.ingest {
+        parts.push((config.ingest.devices_max as u64, "for devices"));
     }
     parts
 }
@@ -85,7 +88,7 @@ mod tests {
             assert!(words.contains(part), "{words}");
         }
         let mut config = with_viewers(usize::MAX / 2);
-        config.roles = Roles { live: false, durable: true };
+        config.roles = Roles::DURABLE;
         let needed: u64 = needed(&config).iter().map(|(count, _)| count).sum();
         assert_eq!(needed, 64 + 256, "viewers who cannot come need nothing");
     }

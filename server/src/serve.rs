@@ -1,6 +1,7 @@
 //! Starts the parts that the roles ask for, waits for the end, and ends them in order.
 
 mod budget;
+mod embedded;
 mod viewers;
 
 use std::sync::Arc;
@@ -16,7 +17,9 @@ use crate::Listeners;
 use crate::admin;
 use crate::context::Context;
 use crate::durable;
+use crate::embedded::{Held, StoreHandle};
 use crate::error::Stop;
+use crate::ingest;
 use crate::lease::{self, Known};
 use crate::metrics::Section;
 use crate::shutdown::Stage;
@@ -25,13 +28,26 @@ use crate::shutdown::Stage;
 const LOOK: Duration = Duration::from_millis(10);
 
 /// Runs everything until the end has come, and says what went wrong, if anything.
-pub(crate) async fn serve(context: Context, listeners: Listeners) -> Result<(), Stop> {
+pub(crate) async fn serve(
+    context: Context,
+    listeners: Listeners,
+    store: StoreHandle,
+) -> Result<(), Stop> {
     let log = context.log.clone();
-    let lease = lease::start(&context)?;
-    let mut running = match Running::start(&context, listeners, &lease.known) {
+    let (roles, embedded) = (context.config.roles, context.config.embedded.as_ref());
+    // Two that only listen to devices may have one name: they read no group. Who is embedded holds
+    // a folder in place of a name.
+    let has_lease = embedded.is_none() && (roles.live || roles.durable);
+    let lease = has_lease.then(|| lease::start(&context)).transpose()?;
+    let known = lease.as_ref().map(|lease| &lease.known);
+    let started = match embedded {
+        Some(it) => Running::start_embedded(&context, listeners, &it.directory, store),
+        None => Running::start(&context, listeners, known),
+    };
+    let mut running = match started {
         Ok(running) => running,
         Err(stop) => {
-            lease.give_up().await;
+            give_up(lease).await;
             return Err(stop);
         }
     };
@@ -48,7 +64,7 @@ pub(crate) async fn serve(context: Context, listeners: Listeners) -> Result<(), 
         }
     }
     running.end(&context).await;
-    lease.give_up().await;
+    give_up(lease).await;
     match context.shutdown.failure() {
         None => {
             log.info("pitwall has ended", &[]);
@@ -58,33 +74,49 @@ pub(crate) async fn serve(context: Context, listeners: Listeners) -> Result<(), 
     }
 }
 
+/// Gives the lease back, if there is one.
+async fn give_up(lease: Option<lease::Kept>) {
+    if let Some(lease) = lease {
+        lease.give_up().await;
+    }
+}
+
 /// What was started.
 struct Running {
     live: Option<Plane>,
     durable: Option<JoinHandle<()>>,
+    ingest: Option<JoinHandle<()>>,
     tasks: JoinSet<()>,
+    /// The folder of the embedded mode, ours until everything has ended.
+    held: Option<Held>,
 }
 
 impl Running {
-    fn start(context: &Context, listeners: Listeners, lease: &Known) -> Result<Self, Stop> {
+    fn start(context: &Context, listeners: Listeners, lease: Option<&Known>) -> Result<Self, Stop> {
         let mut sections: Vec<Arc<dyn Section>> = Vec::new();
         let mut tasks = JoinSet::new();
-        let live = if let Some(listener) = listeners.live {
-            Some(Plane::start(context, listener, lease, (&mut tasks, &mut sections))?)
-        } else {
-            // With viewers it is told of where the stream is read for them.
-            tasks.spawn(lease::tell(context.clone(), lease.trouble.clone()));
-            None
-        };
-        let durable = if context.config.roles.durable {
-            let started = durable::start(context, lease.is_alone.clone())?;
+        let (mut live, mut durable, mut ingest) = (None, None, None);
+        if let Some(lease) = lease {
+            if let Some(listener) = listeners.live {
+                let into = (&mut tasks, &mut sections);
+                live = Some(Plane::start(context, listener, lease, into)?);
+            } else {
+                // With viewers it is told of where the stream is read for them.
+                tasks.spawn(lease::tell(context.clone(), lease.trouble.clone()));
+            }
+            if context.config.roles.durable {
+                let started = durable::start(context, lease.is_alone.clone())?;
+                sections.extend(started.sections);
+                durable = Some(started.thread);
+            }
+        }
+        if let Some(listener) = listeners.ingest {
+            let started = ingest::start(context, listener)?;
             sections.extend(started.sections);
-            Some(started.thread)
-        } else {
-            None
-        };
+            ingest = Some(started.thread);
+        }
         tasks.spawn(admin::run(context.clone(), listeners.admin, sections));
-        Ok(Self { live, durable, tasks })
+        Ok(Self { live, durable, ingest, tasks, held: None })
     }
 
     /// The end, in the order that loses nothing and leaves nobody in the dark.
@@ -93,8 +125,15 @@ impl Running {
         let budget = Budget::of(drain_ms);
         context.status.drain();
         context.log.info("pitwall is ending: it takes in nobody and nothing any more", &[]);
+        let committed = after(budget.commit_ms);
+        if let Some(thread) = &self.ingest
+            && !ends(thread, committed).await
+        {
+            let effect = "devices that are not answered keep their records";
+            context.log.warn("what devices sent is not all published yet", &[("effect", effect)]);
+        }
         if let Some(thread) = &self.durable
-            && !ends(thread, after(budget.commit_ms)).await
+            && !ends(thread, committed).await
         {
             let effect = "viewers are closed meanwhile";
             context.log.warn("what is stored is not committed yet", &[("effect", effect)]);
@@ -119,6 +158,7 @@ impl Running {
             context.log.error("the writer did not end in time", &[("effect", effect)]);
         }
         self.tasks.shutdown().await;
+        drop(self.held);
     }
 }
 

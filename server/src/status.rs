@@ -39,6 +39,8 @@ pub enum Role {
     Live,
     /// It stores them.
     Durable,
+    /// It takes them from devices.
+    Ingest,
 }
 
 impl Role {
@@ -48,13 +50,14 @@ impl Role {
         match self {
             Self::Live => "live",
             Self::Durable => "durable",
+            Self::Ingest => "ingest",
         }
     }
 
     /// The role of that word.
     #[must_use]
     pub fn named(word: &str) -> Option<Self> {
-        [Self::Live, Self::Durable].into_iter().find(|role| role.word() == word)
+        [Self::Live, Self::Durable, Self::Ingest].into_iter().find(|role| role.word() == word)
     }
 }
 

@@ -218,7 +218,7 @@ fn free_ports() -> [SocketAddr; 2] {
 }
 
 /// The program, which lies beside the folder of the tests.
-fn program() -> PathBuf {
+pub(crate) fn program() -> PathBuf {
     let test = env::current_exe().expect("it is known what runs");
     let folder = test.ancestors().nth(2).expect("tests have a folder of their own");
     folder.join("program")

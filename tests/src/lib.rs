@@ -8,6 +8,7 @@ pub mod child;
 pub mod client;
 pub mod directory;
 pub mod directus;
+pub mod embedded;
 pub mod entries;
 pub mod exposition;
 pub mod figures;

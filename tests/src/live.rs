@@ -21,6 +21,8 @@ pub struct Live {
     thread: Option<JoinHandle<Result<(), Stop>>>,
     /// Where viewers connect; port 0 without the role `live`.
     pub address: SocketAddr,
+    /// Where devices connect; port 0 without the role `ingest`.
+    pub devices: SocketAddr,
     /// Where operators look.
     pub admin: SocketAddr,
     lines: Lines,
@@ -36,18 +38,22 @@ impl Live {
         let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
         config.live.host = loopback;
         config.live.port = 0;
+        config.ingest.host = loopback;
+        config.ingest.port = 0;
         config.admin.host = loopback;
         config.admin.port = 0;
         let listeners = Listeners::bind(&config).expect("a free port");
         let bound = |listener: &TcpListener| listener.local_addr().expect("it is bound");
-        let address = listeners.live.as_ref().map_or_else(|| (loopback, 0).into(), bound);
+        let nowhere = || (loopback, 0).into();
+        let address = listeners.live.as_ref().map_or_else(nowhere, bound);
+        let devices = listeners.ingest.as_ref().map_or_else(nowhere, bound);
         let admin = bound(&listeners.admin);
         let shutdown = Shutdown::default();
         let (log, lines) = Lines::of(Level::Debug, &config.instance_id);
         let end = shutdown.clone();
         let run = move || pitwall::run(config, log, listeners, end);
         let thread = std::thread::Builder::new().name("pitwall".to_owned()).spawn(run);
-        Self { shutdown, thread: Some(thread.expect("a thread")), address, admin, lines }
+        Self { shutdown, thread: Some(thread.expect("a thread")), address, devices, admin, lines }
     }
 
     /// Begins the end, as SIGTERM does.

@@ -12,7 +12,7 @@ const LEASE: &str = "pitwall:instance:processor-1";
 
 /// The settings of one that stores positions and serves nobody.
 fn durable(scene: &Scene) -> Config {
-    Config { roles: Roles { live: false, durable: true }, ..scene.config() }
+    Config { roles: Roles::DURABLE, ..scene.config() }
 }
 
 fn has_lease(scene: &Scene) -> bool {

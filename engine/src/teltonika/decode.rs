@@ -14,6 +14,8 @@ pub struct Packet<'a> {
     codec: Codec,
     record_count: u8,
     records: &'a [u8],
+    data: &'a [u8],
+    checksum: [u8; 4],
 }
 
 impl<'a> Packet<'a> {
@@ -45,7 +47,7 @@ impl<'a> Packet<'a> {
         if !rest.is_empty() {
             return Err(Malformed::DataLeftOver);
         }
-        Ok(Self { codec, record_count: count, records })
+        Ok(Self { codec, record_count: count, records, data, checksum })
     }
 
     /// The codec of all its records.
@@ -58,6 +60,18 @@ impl<'a> Packet<'a> {
     #[must_use]
     pub const fn record_count(&self) -> u8 {
         self.record_count
+    }
+
+    /// What it was decoded from: codec byte to second count.
+    #[must_use]
+    pub const fn data(&self) -> &'a [u8] {
+        self.data
+    }
+
+    /// The four bytes behind the data.
+    #[must_use]
+    pub const fn checksum(&self) -> [u8; 4] {
+        self.checksum
     }
 
     /// How to answer it, once its records are safe.

@@ -29,7 +29,7 @@ pub(super) fn readyz(status: &Status, request: &Request) -> Answer {
     let role = request.parameter("role");
     let known = role.and_then(Role::named);
     if role.is_some() && known.is_none() {
-        return http::text(400, "A role is `live` or `durable`.");
+        return http::text(400, "A role is `live`, `durable` or `ingest`.");
     }
     let is_ready = status.is_ready_for(known);
     let body = json!({

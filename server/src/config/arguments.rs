@@ -11,6 +11,9 @@ use super::sources::{FILE_VARIABLE, Sources};
 /// The flag that names a file with settings.
 const FILE_FLAG: &str = "config";
 
+/// The flag of `EMBEDDED_DIR` by its short name.
+const EMBEDDED_FLAG: &str = "embedded";
+
 /// Adds a flag for every setting, and one for a file that holds settings.
 #[must_use]
 pub fn with_settings(command: Command) -> Command {
@@ -42,7 +45,11 @@ fn with_settings_that(command: Command, example: &str, fits: impl Fn(&str) -> bo
                 default => format!(" [default: {default}]"),
             };
             let help = format!("{}{default}", setting.meaning);
-            command = command.arg(flag(setting.name, help).help_heading(section.title));
+            let mut argument = flag(setting.name, help).help_heading(section.title);
+            if setting.name == "EMBEDDED_DIR" {
+                argument = argument.visible_alias(EMBEDDED_FLAG).value_name("DIR");
+            }
+            command = command.arg(argument);
             if let Some(variable) = setting.file_variable() {
                 let help = format!("A file that holds {}.", setting.name);
                 command = command.arg(flag(&variable, help).help_heading(section.title));

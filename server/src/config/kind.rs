@@ -42,6 +42,10 @@ pub enum Kind {
     Networks,
     /// A secret word of an operator.
     Token,
+    /// A secret word that browsers keep in a cookie.
+    CookieToken,
+    /// The path of a folder.
+    Folder,
 }
 
 /// Longest name of an instance: it is part of keys and groups in Redis, and of every logged line.
@@ -78,7 +82,7 @@ impl Kind {
     /// True when the value is never shown.
     #[must_use]
     pub const fn is_secret(self) -> bool {
-        matches!(self, Self::RedisUrl | Self::PostgresUrl | Self::Token)
+        matches!(self, Self::RedisUrl | Self::PostgresUrl | Self::Token | Self::CookieToken)
     }
 
     /// What is expected, as the end of "must be …".
@@ -117,6 +121,10 @@ impl Kind {
             Self::Token => format!(
                 "{TOKEN_BYTES_MIN} to {TOKEN_BYTES_MAX} visible ASCII characters without spaces"
             ),
+            Self::CookieToken => format!(
+                "{TOKEN_BYTES_MIN} to {TOKEN_BYTES_MAX} letters, digits, dots, dashes or underscores"
+            ),
+            Self::Folder => "the path of a folder, such as ./race".to_owned(),
         }
     }
 
@@ -175,6 +183,18 @@ pub fn redis_name(text: &str) -> Result<String, String> {
     let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"*?\"'`\\".contains(&byte);
     let fits = (1..=REDIS_NAME_BYTES_MAX).contains(&text.len()) && text.bytes().all(is_plain);
     if fits { Ok(text.to_owned()) } else { Err(Kind::RedisName.mistake()) }
+}
+
+/// A token that a cookie can carry as it is.
+pub fn cookie_token(text: &str) -> Result<String, String> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    let fits = text.bytes().all(is_plain) && token(text).is_ok();
+    if fits { Ok(text.to_owned()) } else { Err(Kind::CookieToken.mistake()) }
+}
+
+/// A folder, which need not be there.
+pub fn folder(text: &str) -> Result<std::path::PathBuf, String> {
+    if text.contains('\0') { Err(Kind::Folder.mistake()) } else { Ok(text.into()) }
 }
 
 /// An operator's token.

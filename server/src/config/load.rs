@@ -8,8 +8,8 @@ use super::kind::{self, Kind};
 use super::settings::{self, Setting};
 use super::sources::{Gathered, Remark, Sources, Value};
 use super::{
-    AccessConfig, AdminConfig, Authority, Config, DirectusConfig, LimitConfig, LiveConfig, Reject,
-    Roles, WriteConfig,
+    AccessConfig, AdminConfig, Authority, Config, DeviceAuthority, DirectusConfig, EmbeddedConfig,
+    IngestConfig, LimitConfig, LiveConfig, Reject, Roles, WriteConfig,
 };
 use super::{origin, rules, url};
 use crate::error::Stop;
@@ -142,6 +142,16 @@ impl Reader {
         value.unwrap_or_else(|| Secret::new(""))
     }
 
+    /// Where a store is, which has to be set unless the process keeps everything itself.
+    fn store(
+        &mut self,
+        name: &str,
+        is_embedded: bool,
+        parse: impl FnOnce(&str) -> Result<Secret, String>,
+    ) -> Secret {
+        if is_embedded { Secret::new("") } else { self.required(name, parse) }
+    }
+
     fn text(&mut self, name: &str, parse: impl FnOnce(&str) -> Result<String, String>) -> String {
         self.read(name, |_, text| parse(text)).unwrap_or_default()
     }
@@ -182,11 +192,13 @@ fn checked<'a>(setting: &Setting, text: &'a str) -> Result<&'a str, String> {
 
 fn read(reader: &mut Reader) -> Config {
     let roles = reader.read("ROLES", kind::words);
+    let embedded = embedded(reader);
     Config {
         instance_id: reader.text("INSTANCE_ID", kind::instance_id),
         roles: roles.map_or_else(Roles::default, |words| Roles {
             live: words.contains(&"live"),
             durable: words.contains(&"durable"),
+            ingest: words.contains(&"ingest"),
         }),
         log_level: match reader.word("LOG_LEVEL") {
             "debug" => Level::Debug,
@@ -194,12 +206,14 @@ fn read(reader: &mut Reader) -> Config {
             "error" => Level::Error,
             _ => Level::Info,
         },
-        redis_url: reader.required("REDIS_URL", url::redis),
+        redis_url: reader.store("REDIS_URL", embedded.is_some(), url::redis),
         stream: reader.text("REDIS_TELEMETRY_STREAM", kind::redis_name),
-        postgres_url: reader.required("POSTGRES_URL", url::postgres),
+        postgres_url: reader.store("POSTGRES_URL", embedded.is_some(), url::postgres),
         directus: directus(reader),
         live: live(reader),
         write: write(reader),
+        ingest: ingest(reader),
+        embedded,
         admin: AdminConfig {
             host: reader.address("METRICS_HOST"),
             port: reader.number("METRICS_PORT"),
@@ -250,6 +264,30 @@ fn write(reader: &mut Reader) -> WriteConfig {
         group: reader.text("WRITE_GROUP", kind::redis_name),
         storm_percent: reader.number("WRITE_STORM_PERCENT"),
         dead_letters_max: reader.number("DEAD_LETTERS_MAX"),
+    }
+}
+
+fn embedded(reader: &mut Reader) -> Option<EmbeddedConfig> {
+    let token = reader.read("EMBEDDED_TOKEN", |_, text| kind::cookie_token(text)).map(Secret::new);
+    let directory = reader.read("EMBEDDED_DIR", |_, text| kind::folder(text))?;
+    Some(EmbeddedConfig { directory, token })
+}
+
+fn ingest(reader: &mut Reader) -> IngestConfig {
+    IngestConfig {
+        host: reader.address("INGEST_HOST"),
+        port: reader.number("INGEST_PORT"),
+        authority: match reader.word("DEVICE_AUTHORITY_MODE") {
+            "strict" => DeviceAuthority::Strict,
+            _ => DeviceAuthority::Open,
+        },
+        authority_refresh_ms: reader.number("DEVICE_AUTHORITY_REFRESH_MS"),
+        stream_length_max: reader.number("INGEST_STREAM_LENGTH_MAX"),
+        queue_packets_max: reader.number("INGEST_QUEUE_MAX"),
+        devices_max: reader.number("INGEST_DEVICES_MAX"),
+        devices_per_address_max: reader.number("INGEST_DEVICES_PER_ADDRESS_MAX"),
+        handshake_timeout_ms: reader.number("INGEST_HANDSHAKE_TIMEOUT_MS"),
+        idle_timeout_ms: reader.number("INGEST_IDLE_TIMEOUT_MS"),
     }
 }
 

@@ -5,7 +5,7 @@
 use std::net::IpAddr;
 
 use super::sources::Gathered;
-use super::{Config, origin};
+use super::{Config, embedded, origin};
 
 /// How the name of a dead-letter stream ends.
 const DEAD_LETTER_SUFFIX: &str = ":dlq";
@@ -23,6 +23,7 @@ const FRESH_BYTES_MAX: usize = 256 * 1024;
 /// Adds what the settings, taken together, give reason to say.
 pub(super) fn apply(config: &Config, gathered: &mut Gathered) {
     refuse(config, gathered);
+    embedded::judge(config, gathered);
     warn(config, gathered);
 }
 
@@ -72,6 +73,18 @@ fn refuse(config: &Config, gathered: &mut Gathered) {
             "is the same as LIVE_WS_PORT: give them different ports, so that viewers cannot reach \
              the metrics.",
         );
+    }
+    let ingest = &config.ingest;
+    let others = [
+        (config.roles.live, live.host, live.port, "LIVE_WS_PORT"),
+        (true, admin.host, admin.port, "METRICS_PORT"),
+    ];
+    for (is_used, host, port, name) in others {
+        let is_same = ingest.port == port && port != 0;
+        if config.roles.ingest && is_used && is_same && overlap(ingest.host, host) {
+            let words = format!("is the same as {name}: give devices a port of their own.");
+            gathered.mistake("INGEST_PORT", words);
+        }
     }
     let limits = &live.limits;
     if limits.cookie_bytes_max >= limits.head_bytes_max && limits.head_bytes_max > 0 {

@@ -3,7 +3,11 @@
 //! The command line, the environment, `pitwall config` and the list in `deploy/pitwall.env` are made
 //! from this table or compared with it; nothing else names a setting's default.
 
+mod embedded;
+mod ingest;
+
 use super::kind::Kind;
+pub use embedded::EMBEDDED_DEFAULTS;
 
 /// Longest time over which viewers are closed: it must fit into the end of the process with all else.
 pub const DRAIN_MS_MAX: u64 = 15_000;
@@ -71,6 +75,8 @@ pub static SECTIONS: &[Section] = &[
     Section { title: "Reading and showing positions", settings: SHOWING },
     Section { title: "Limits", settings: LIMITS },
     Section { title: "Writing positions", settings: WRITING },
+    Section { title: "Listening to devices", settings: ingest::INGESTING },
+    Section { title: "Embedded mode", settings: embedded::EMBEDDED },
     Section { title: "Operating", settings: OPERATING },
 ];
 
@@ -84,8 +90,8 @@ const PROCESS: &[Setting] = &[
     Setting {
         name: "ROLES",
         default: "live,durable",
-        kind: Kind::Words(&["live", "durable"]),
-        meaning: "What this process does: live shows positions to viewers, durable stores them.",
+        kind: Kind::Words(&["live", "durable", "ingest"]),
+        meaning: "What this process does: live shows positions, durable stores them, ingest takes them in.",
     },
     Setting {
         name: "LOG_LEVEL",
@@ -100,7 +106,7 @@ const STORES: &[Setting] = &[
         name: "REDIS_URL",
         default: "",
         kind: Kind::RedisUrl,
-        meaning: "Where Redis is: redis://[user:password@]host[:port][/database]. Required.",
+        meaning: "Where Redis is: redis://[user:password@]host[:port][/database]. Required, unless embedded.",
     },
     Setting {
         name: "REDIS_TELEMETRY_STREAM",
@@ -112,7 +118,7 @@ const STORES: &[Setting] = &[
         name: "POSTGRES_URL",
         default: "",
         kind: Kind::PostgresUrl,
-        meaning: "Where PostgreSQL is: postgres://user:password@host[:port]/database. Required.",
+        meaning: "Where PostgreSQL is: postgres://user:password@host[:port]/database. Required, unless embedded.",
     },
 ];
 

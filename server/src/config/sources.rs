@@ -15,7 +15,7 @@ use crate::secret::Secret;
 pub const FILE_VARIABLE: &str = "PITWALL_CONFIG";
 
 /// Prefixes of our variables: one that begins so and is not a setting is probably a slip.
-const PREFIXES: [&str; 4] = ["LIVE_", "DIRECTUS_", "WRITE_", "PITWALL_"];
+const PREFIXES: [&str; 5] = ["LIVE_", "DIRECTUS_", "WRITE_", "EMBEDDED_", "PITWALL_"];
 
 /// What is said of a secret on the command line.
 const SECRET_IN_SIGHT: &str = "is given by a flag, which every user of this machine can see: give \
@@ -56,6 +56,8 @@ pub struct Value {
     pub text: Secret,
     /// Where that comes from.
     pub origin: Origin,
+    /// What holds when nobody sets it, with the other settings as they are.
+    pub default: &'static str,
 }
 
 /// A sentence about a setting, told without its value.
@@ -106,6 +108,7 @@ impl Sources {
         let places = Places { sources: self, lines };
         gathered.values =
             settings::all().map(|setting| places.value(setting, &mut gathered)).collect();
+        apply_embedded_defaults(&mut gathered.values);
         self.warn_of_unknown(&mut gathered);
         gathered
     }
@@ -181,7 +184,7 @@ impl Places<'_> {
             }
             (None, ..) => (setting.default.to_owned(), Origin::Default),
         };
-        Value { setting, text: Secret::new(text), origin }
+        Value { setting, text: Secret::new(text), origin, default: setting.default }
     }
 
     /// The text of a variable in the first place that has it.
@@ -200,6 +203,22 @@ impl Places<'_> {
         }
         let line = self.lines.iter().find(|line| line.name == name)?;
         Some((line.value.to_owned(), Origin::File(line.number)))
+    }
+}
+
+/// In the embedded mode some settings have another default.
+fn apply_embedded_defaults(values: &mut [Value]) {
+    let directory = values.iter().find(|value| value.setting.name == "EMBEDDED_DIR");
+    if directory.is_none_or(|directory| directory.text.expose().is_empty()) {
+        return;
+    }
+    for (name, default) in settings::EMBEDDED_DEFAULTS {
+        let value = values.iter_mut().find(|value| value.setting.name == name);
+        let value = value.expect("the table of defaults names settings");
+        value.default = default;
+        if value.origin == Origin::Default {
+            value.text = Secret::new(default);
+        }
     }
 }
 

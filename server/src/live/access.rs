@@ -28,6 +28,7 @@ use meter::Meter;
 use question::EventKey;
 
 mod deliver;
+pub mod doorkeeper;
 mod memberships;
 mod memory;
 mod meter;

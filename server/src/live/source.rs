@@ -8,6 +8,7 @@ mod group;
 mod health;
 mod intake;
 mod lag;
+pub mod local;
 mod minute;
 mod newest;
 mod numbers;
@@ -47,6 +48,8 @@ pub enum SourceMail {
     Roster(Arc<Roster>),
     /// Positions out of the database, with their IMEI: offered like any other.
     Offer(Vec<(Box<str>, Position)>),
+    /// Positions that have just come to this process itself, with their IMEI, in order.
+    Arrived(Vec<(Box<str>, Position)>),
     /// These devices' fixes are withdrawn; each is named to the owner of every event of its device.
     Withdraw(Vec<Withdrawn>),
 }

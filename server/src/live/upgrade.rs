@@ -23,7 +23,7 @@ use tokio::time::{sleep, timeout};
 pub use self::meter::{Meter, Outcome};
 pub use self::request::Request;
 
-use super::access::Access;
+use super::access::doorkeeper::Gate;
 use super::admission::Admission;
 use super::mailbox::Address;
 use crate::config::LiveConfig;
@@ -47,7 +47,7 @@ pub struct Door {
     /// Settings, log and the rest.
     pub context: Context,
     /// Who is who.
-    pub access: Arc<Access>,
+    pub access: Gate,
     /// How many may come in.
     pub admission: Arc<Admission>,
     /// Where viewers go.

@@ -16,9 +16,11 @@ use crate::context::Context;
 use crate::error::Stop;
 use crate::lease::Known;
 use crate::live::access::Access;
+use crate::live::access::doorkeeper::{Doorkeeper, Gate};
 use crate::live::admission::Admission;
 use crate::live::mailbox::{ASK_MAIL_MAX, Address, Ask, Order, mailbox};
 use crate::live::shard_loop::{self, Parts, Window, Windows};
+use crate::live::source::{SourceMail, local};
 use crate::live::upgrade::{Door, Meter};
 use crate::live::{roster, source, upgrade};
 use crate::metrics::Section;
@@ -41,30 +43,41 @@ impl Plane {
         context: &Context,
         listener: TcpListener,
         lease: &Known,
-        (tasks, sections): (&mut JoinSet<()>, &mut Vec<Arc<dyn Section>>),
+        (tasks, sections): Running<'_>,
     ) -> Result<Self, Stop> {
-        let (asks_in, asks) = mpsc::channel(ASK_MAIL_MAX);
-        let (addresses, threads, windows) =
-            start_shards(context, &asks_in).map_err(|error| cannot_start(&error))?;
+        let begun = Begun::begin(context, sections)?;
+        let source = source::start(context, begun.addresses.clone(), lease)?;
         let access = Access::new(context);
-        let admission = Admission::new(context.config.live.limits);
-        let source = source::start(context, addresses.clone(), lease)?;
-        let viewers_max = context.config.live.limits.viewers_max;
         let roster = roster::Keeper::new(context);
-        let meter = Arc::new(Meter::default());
-        sections.push(Arc::new(Windows { windows, viewers_max }));
         sections.push(roster.clone());
         sections.push(access.clone());
-        sections.push(admission.clone());
-        sections.push(meter.clone());
         sections.push(source.numbers);
         tasks.spawn(roster.run(source.mail));
-        tasks.spawn(access.clone().run(asks, addresses.clone()));
         let opening = alone(lease.is_alone.clone(), context.shutdown.clone());
-        let shards = addresses.clone();
-        let door = Door { context: context.clone(), access, admission, shards, meter };
+        let shards = begun.addresses.clone();
+        let door = begun.door(context, access.clone().into());
         tasks.spawn(upgrade::run(listener, door, opening));
-        Ok(Self { addresses, shards: threads, source: source.thread })
+        tasks.spawn(access.run(begun.asks, shards));
+        Ok(Self { addresses: begun.addresses, shards: begun.threads, source: source.thread })
+    }
+
+    /// The same without a platform: the doorkeeper lets viewers in, and what is shown comes as the
+    /// mail whose sender is given back.
+    pub(super) fn start_local(
+        context: &Context,
+        listener: TcpListener,
+        doorkeeper: Arc<Doorkeeper>,
+        (tasks, sections): Running<'_>,
+    ) -> Result<(Self, mpsc::Sender<SourceMail>), Stop> {
+        let begun = Begun::begin(context, sections)?;
+        let source = local::start(context, begun.addresses.clone())?;
+        sections.push(source.numbers);
+        let shards = begun.addresses.clone();
+        let door = begun.door(context, Gate::Own(doorkeeper.clone()));
+        tasks.spawn(upgrade::run(listener, door, async {}));
+        tasks.spawn(doorkeeper.run(begun.asks, shards, context.shutdown.clone()));
+        let (addresses, shards) = (begun.addresses, begun.threads);
+        Ok((Self { addresses, shards, source: source.thread }, source.mail))
     }
 
     /// Closes all viewers in waves. Gives back the thread of the source, which ends later.
@@ -85,6 +98,43 @@ impl Plane {
             }
         }
         self.source
+    }
+}
+
+/// The tasks and sections of the process, which the parts add to.
+pub(super) type Running<'a> = (&'a mut JoinSet<()>, &'a mut Vec<Arc<dyn Section>>);
+
+/// What every plane has, whoever lets its viewers in and whatever it shows.
+struct Begun {
+    addresses: Arc<[Address]>,
+    threads: Vec<JoinHandle<()>>,
+    asks: mpsc::Receiver<Ask>,
+    admission: Arc<Admission>,
+    meter: Arc<Meter>,
+}
+
+impl Begun {
+    fn begin(context: &Context, sections: &mut Vec<Arc<dyn Section>>) -> Result<Self, Stop> {
+        let (asks_in, asks) = mpsc::channel(ASK_MAIL_MAX);
+        let (addresses, threads, windows) =
+            start_shards(context, &asks_in).map_err(|error| cannot_start(&error))?;
+        let viewers_max = context.config.live.limits.viewers_max;
+        let admission = Admission::new(context.config.live.limits);
+        let meter = Arc::new(Meter::default());
+        sections.push(Arc::new(Windows { windows, viewers_max }));
+        sections.push(admission.clone());
+        sections.push(meter.clone());
+        Ok(Self { addresses, threads, asks, admission, meter })
+    }
+
+    fn door(&self, context: &Context, access: Gate) -> Door {
+        Door {
+            context: context.clone(),
+            access,
+            admission: self.admission.clone(),
+            shards: self.addresses.clone(),
+            meter: self.meter.clone(),
+        }
     }
 }
 

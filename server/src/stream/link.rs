@@ -1,4 +1,4 @@
-//! One connection over which entries are read: a command out, its reply in, each with a deadline.
+//! One connection over which entries are read or added: commands out, replies in, with deadlines.
 //!
 //! It connects, logs in and asks for Redis's clock; what a failure means is the caller's. After one
 //! that is not Redis's own answer the link must be dropped: a late reply may still arrive on it.
@@ -114,6 +114,31 @@ impl Link {
         self.whole_reply(within).await?;
         let reply = self.reader.reply();
         reply.error().map_or(Ok((sum, reply)), |text| Err(Failure::refused(text)))
+    }
+
+    /// Sends commands without waiting for their replies, which [`Self::expect`] announces and
+    /// [`Self::expected`] takes.
+    ///
+    /// # Errors
+    /// When Redis does not take them in time.
+    pub async fn send(&mut self, commands: &[u8], within: Duration) -> Result<(), Failure> {
+        let sent = timeout(within, self.socket.write_all(commands));
+        Ok(sent.await.map_err(|_| silent(within))??)
+    }
+
+    /// The replies to so many commands come next, and are waited for together.
+    pub fn expect(&mut self, replies: usize) {
+        self.reader.expect(replies);
+    }
+
+    /// Waits for the replies that are expected and gives them, errors among them. Who gives up
+    /// waiting may wait again.
+    ///
+    /// # Errors
+    /// When Redis is silent for so long, or answers without sense.
+    pub async fn expected(&mut self, within: Duration) -> Result<Cursor<'_>, Failure> {
+        self.whole_reply(within).await?;
+        Ok(self.reader.reply())
     }
 
     async fn whole_reply(&mut self, within: Duration) -> Result<(), Failure> {

@@ -123,6 +123,16 @@ impl ReplyReader {
         Ok(true)
     }
 
+    /// Gives up the reply, if there is a whole one, and takes the next so many together for one.
+    ///
+    /// # Panics
+    /// When it is none, or half a reply is there already.
+    pub fn expect(&mut self, replies: usize) {
+        self.consume();
+        assert!(self.at == 0 && replies > 0, "replies are counted before they are measured");
+        self.left = replies - 1;
+    }
+
     /// The reply.
     ///
     /// # Panics

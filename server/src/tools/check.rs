@@ -6,6 +6,7 @@
 mod columns;
 mod database;
 mod directus;
+mod folder;
 mod redis;
 mod rights;
 
@@ -104,6 +105,9 @@ pub(super) fn print_findings(findings: &[Finding], out: &mut impl Write) -> io::
 
 /// Looks at everyone whom the roles need, all at the same time.
 pub async fn look(config: &Config) -> Vec<Finding> {
+    if let Some(embedded) = &config.embedded {
+        return vec![folder::look(&embedded.directory)];
+    }
     let roles = config.roles;
     let directus =
         async { if roles.live { Some(directus::look(&config.directus).await) } else { None } };

@@ -17,7 +17,7 @@ pub(crate) fn write(loaded: &Loaded, out: &mut impl Write) -> io::Result<()> {
         let space = if index == 0 { "" } else { "\n" };
         writeln!(out, "{space}# {}", section.title)?;
         for value in values.by_ref().take(section.settings.len()) {
-            let (name, default) = (value.setting.name, value.setting.default);
+            let (name, default) = (value.setting.name, value.default);
             let default = if default.is_empty() { "(unset)" } else { default };
             writeln!(out, "{name}={}", shown(value, loaded))?;
             writeln!(out, "    {}; default {default}", origin(&value.origin))?;

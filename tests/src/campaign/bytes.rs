@@ -125,7 +125,7 @@ impl World {
         let ground = Ground::start(NOTHING_KEPT, database_url(postgres, database));
         let proxy = Proxy::to_postgres(postgres);
         let mut config = Config::new(&ground.redis.url(), &database_url(proxy.port(), database));
-        config.roles = Roles { live: false, durable: true };
+        config.roles = Roles::DURABLE;
         (config.write.lane_count, config.write.linger_ms) = (1, 0);
         let late = if are_new { 0 } else { 1_000 };
         let mix = Mix { devices: 1, late, ..Mix::plain(seed) };

@@ -85,7 +85,7 @@ pub fn run(order: Order, say: Say<'_>) -> Result<Outcome, String> {
     let proxy = Proxy::to_postgres(postgres.port());
     let url = database_url(proxy.port(), "postgres");
     let mut config = Config::new(&ground.redis.url(), &url);
-    config.roles = Roles { live: false, durable: true };
+    config.roles = Roles::DURABLE;
     (config.write.lane_count, config.write.deadline_ms) = (LANES, DEADLINE_MS);
     let live = Live::start(config);
     let mix = Mix { refused: 2, ..Mix::rough(order.seed) };

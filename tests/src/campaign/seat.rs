@@ -35,7 +35,7 @@ pub fn serve(
 ) -> Result<(), Stop> {
     let mut config = Config::new(redis_url, postgres_url);
     config.instance_id = instance_id.to_owned();
-    config.roles = Roles { live: false, durable: true };
+    config.roles = Roles::DURABLE;
     (config.admin.host, config.admin.port) = (Ipv4Addr::LOCALHOST.into(), admin_port);
     config.write.batch_rows_max = 200;
     config.write.linger_ms = 10;

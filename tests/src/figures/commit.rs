@@ -39,7 +39,7 @@ pub fn run(rates: &[u64], duration: Duration) {
         let (redis, postgres) = (Redis::start(), Postgres::start(&SETTINGS));
         runtime.block_on(async { platform::create(&postgres.connect().await).await });
         let mut config = Config::new(&redis.url(), &postgres.url());
-        config.roles = Roles { live: false, durable: true };
+        config.roles = Roles::DURABLE;
         let live = Live::start(config);
         let sent = publish(&mut Publisher::connect(redis.port()), rate, duration);
         let line = runtime.block_on(async { times(&postgres, sent).await });

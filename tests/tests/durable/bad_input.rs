@@ -304,7 +304,7 @@ fn times(cases: &mut Cases) {
 fn d1_every_bad_record_is_stored_or_set_aside_as_the_list_says_and_so_for_viewers() {
     let rig = Rig::new();
     let mut config = rig.config();
-    config.roles = Roles { live: true, durable: true };
+    config.roles = Roles::default();
     // So many at once would be a storm.
     config.write.storm_percent = 100;
     let live = rig.scene.start_with(config);

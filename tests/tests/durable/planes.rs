@@ -27,7 +27,7 @@ const RATE: u32 = 500;
 /// The settings of a program that does both.
 fn config(rig: &Rig) -> Config {
     let mut config = rig.scene.config();
-    config.roles = Roles { live: true, durable: true };
+    config.roles = Roles::default();
     config
 }
 

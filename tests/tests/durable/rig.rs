@@ -50,7 +50,7 @@ impl Rig {
     /// The settings of a program that only stores.
     pub(crate) fn config(&self) -> Config {
         let mut config = self.scene.config();
-        config.roles = Roles { live: false, durable: true };
+        config.roles = Roles::DURABLE;
         config
     }
 

@@ -70,7 +70,7 @@ impl Entrance {
         let meter = Arc::new(Meter::default());
         let door = Door {
             context: context.clone(),
-            access: Access::new(&context),
+            access: Access::new(&context).into(),
             admission: admission.clone(),
             shards: shards.clone(),
             meter: meter.clone(),

@@ -196,8 +196,26 @@ impl Intake {
                 self.positions.extend(offered.filter(|p| p.device != DeviceIndex::ORPHAN));
                 self.hand_over_read_at(0).await
             }
+            SourceMail::Arrived(arrived) => self.show(arrived).await,
             SourceMail::Withdraw(withdrawn) => self.withdraw(&withdrawn).await,
         }
+    }
+
+    /// Passes on what came without an entry.
+    async fn show(&mut self, arrived: Vec<(Box<str>, Position)>) -> Result<(), Stop> {
+        let (roster, wall_ms) = (self.router.roster(), crate::clock::wall_ms());
+        let count = arrived.len();
+        self.positions.clear();
+        for (device_id, position) in arrived {
+            let device = roster.device(&device_id);
+            self.numbers.hop_of_device(wall_ms, position.timestamp_ms);
+            if device != DeviceIndex::ORPHAN {
+                self.positions.push(Position { device, ..position });
+            }
+        }
+        self.numbers.records.add(count as u64);
+        self.numbers.orphans.add((count - self.positions.len()) as u64);
+        self.hand_over().await
     }
 
     async fn handle_roster(&mut self, roster: Arc<Roster>) -> Result<(), Stop> {

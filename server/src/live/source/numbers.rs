@@ -78,8 +78,12 @@ impl Numbers {
     pub(super) fn hops(&self, id_ms: u64, redis_now_ms: i64, device_ms: i64) {
         let Some(redis_ms) = age_ms(id_ms, redis_now_ms) else { return };
         self.hop_redis.observe_us(redis_ms * 1000);
-        let added_ms = i64::try_from(id_ms).unwrap_or(i64::MAX);
-        let device_ms = added_ms.saturating_sub(device_ms).max(0).unsigned_abs();
+        self.hop_of_device(i64::try_from(id_ms).unwrap_or(i64::MAX), device_ms);
+    }
+
+    /// How long after the device's own time a position came. A clock that is ahead took no time.
+    pub(super) fn hop_of_device(&self, came_ms: i64, device_ms: i64) {
+        let device_ms = came_ms.saturating_sub(device_ms).max(0).unsigned_abs();
         self.hop_device.observe_us(device_ms.saturating_mul(1000));
     }
 

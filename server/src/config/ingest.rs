@@ -1,0 +1,54 @@
+//! How devices are listened to: the typed settings.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+/// Listening to devices.
+#[derive(Clone, Debug)]
+pub struct IngestConfig {
+    /// `INGEST_HOST`.
+    pub host: IpAddr,
+    /// `INGEST_PORT`.
+    pub port: u16,
+    /// `DEVICE_AUTHORITY_MODE`.
+    pub authority: DeviceAuthority,
+    /// `DEVICE_AUTHORITY_REFRESH_MS`: how often the known devices are read.
+    pub authority_refresh_ms: u64,
+    /// `INGEST_STREAM_LENGTH_MAX`: how many entries the stream keeps, approximately.
+    pub stream_length_max: u64,
+    /// `INGEST_QUEUE_MAX`: packets that wait to be made safe.
+    pub queue_packets_max: usize,
+    /// `INGEST_DEVICES_MAX`: connections of devices.
+    pub devices_max: usize,
+    /// `INGEST_DEVICES_PER_ADDRESS_MAX`.
+    pub devices_per_address_max: usize,
+    /// `INGEST_HANDSHAKE_TIMEOUT_MS`: how long a device may take to say who it is.
+    pub handshake_timeout_ms: u64,
+    /// `INGEST_IDLE_TIMEOUT_MS`: how long a device may be silent.
+    pub idle_timeout_ms: u64,
+}
+
+/// Which devices may send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeviceAuthority {
+    /// Every one that says an IMEI.
+    Open,
+    /// Those that the platform's table `devices` names.
+    Strict,
+}
+
+impl Default for IngestConfig {
+    fn default() -> Self {
+        Self {
+            host: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            port: 5027,
+            authority: DeviceAuthority::Open,
+            authority_refresh_ms: 30_000,
+            stream_length_max: 1_000_000,
+            queue_packets_max: 8_192,
+            devices_max: 100_000,
+            devices_per_address_max: 50_000,
+            handshake_timeout_ms: 10_000,
+            idle_timeout_ms: 600_000,
+        }
+    }
+}

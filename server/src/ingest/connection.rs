@@ -1,0 +1,239 @@
+//! One device: who it is, its packets one after the other, and an answer for each that is safe.
+//!
+//! A silent device holds no buffer: what has arrived is read into memory that all devices of the
+//! thread share, and only half a packet is kept. One packet of a device waits at a time; what it sends
+//! meanwhile stays in the kernel.
+
+use std::cell::RefCell;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use engine::position::Codec;
+use engine::teltonika::{
+    HELLO_ACCEPTED, HELLO_REFUSED, Imei, Incoming, Malformed, Reaction, Stream,
+};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout};
+
+use super::authority::Known;
+use super::listener::Door;
+use super::numbers::{End, Numbers};
+use super::packets::Packet;
+use super::places::Place;
+use crate::clock::microseconds;
+
+/// Read at once from one device: the largest packet and what follows it. One such buffer for all
+/// devices of a thread.
+const READ_BYTES: usize = 16 * 1024;
+
+thread_local! {
+    static ROOM: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BYTES].into_boxed_slice());
+}
+
+/// What a device has said, taken out of the shared memory.
+enum Said {
+    Hello(Imei),
+    Packet { codec: Codec, data: Vec<u8>, checksum: [u8; 4], records: u8 },
+    Malformed(Malformed),
+}
+
+struct Connection {
+    stream: TcpStream,
+    peer: SocketAddr,
+    parser: Stream,
+    door: Arc<Door>,
+}
+
+/// Serves a device until its connection ends.
+pub(super) async fn conduct(stream: TcpStream, peer: SocketAddr, place: Place, door: Arc<Door>) {
+    let numbers = door.numbers.clone();
+    let connection = Connection { stream, peer, parser: Stream::new(), door };
+    let end = connection.run().await.unwrap_err();
+    numbers.count_end(end);
+    drop(place);
+}
+
+/// A connection has no good end.
+type Never = std::convert::Infallible;
+
+impl Connection {
+    async fn run(mut self) -> Result<Never, End> {
+        let config = &self.door.context.config.ingest;
+        let handshake = Duration::from_millis(config.handshake_timeout_ms);
+        let idle = Duration::from_millis(config.idle_timeout_ms);
+        let (imei, first) = timeout(handshake, self.introduction())
+            .await
+            .unwrap_or_else(|_elapsed| Err(self.unintroduced()))?;
+        self.send(&[HELLO_ACCEPTED])?;
+        self.door.numbers.accepted.increment();
+        self.listen(&imei, first).await?;
+        loop {
+            let heard = timeout(idle, self.hear()).await.map_err(|_elapsed| End::Idle)??;
+            self.listen(&imei, heard).await?;
+        }
+    }
+
+    /// Who it is, once that is known to be welcome, and what it has said beyond that.
+    async fn introduction(&mut self) -> Result<(Imei, Vec<Said>), End> {
+        let mut said = loop {
+            let said = self.hear().await?;
+            if !said.is_empty() {
+                break said.into_iter();
+            }
+        };
+        let imei = match said.next() {
+            Some(Said::Hello(imei)) => imei,
+            Some(Said::Malformed(malformed)) => return Err(self.malformed(malformed, None)),
+            Some(Said::Packet { .. }) | None => {
+                unreachable!("a connection begins with a handshake")
+            }
+        };
+        let mut known = self.door.known.clone();
+        // When the table was never read, nobody is accepted or refused.
+        let known = known.wait_for(|known| !matches!(known, Known::Unread)).await;
+        if known.is_ok_and(|known| known.has(&imei)) {
+            return Ok((imei, said.collect()));
+        }
+        self.send(&[HELLO_REFUSED])?;
+        Err(End::Refused)
+    }
+
+    /// Why it has not got through the handshake in time.
+    fn unintroduced(&self) -> End {
+        match *self.door.known.borrow() {
+            Known::Unread => End::Undecided,
+            Known::Everyone | Known::These(_) => End::Nameless,
+        }
+    }
+
+    /// Waits for bytes and takes what they say; nothing when it is not all there yet.
+    async fn hear(&mut self) -> Result<Vec<Said>, End> {
+        loop {
+            self.stream.readable().await.map_err(|_error| End::Broken)?;
+            if self.door.is_leaving() {
+                return Err(End::Leaving);
+            }
+            let heard = ROOM.with_borrow_mut(|room| match self.stream.try_read(room) {
+                Ok(0) => Err(End::Left),
+                Ok(count) => Ok(Some(taken(&mut self.parser, &room[..count]))),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+                Err(_) => Err(End::Broken),
+            });
+            if let Some(said) = heard? {
+                return Ok(said);
+            }
+        }
+    }
+
+    /// Does with each thing what it deserves.
+    async fn listen(&self, imei: &Imei, said: Vec<Said>) -> Result<(), End> {
+        let mut said = said.into_iter();
+        while let Some(one) = said.next() {
+            match one {
+                Said::Hello(_) => unreachable!("a connection has one handshake"),
+                Said::Packet { codec, data, checksum, records } => {
+                    if !self.door.known.borrow().has(imei) {
+                        return Err(End::Refused);
+                    }
+                    let (safe, told) = oneshot::channel();
+                    let packet = Packet { imei: *imei, codec, data, checksum, records, safe };
+                    let is_answered = self.hand_on(packet, told).await?;
+                    // It could not tell which of its packets the next answer is for.
+                    if !is_answered && said.len() > 0 {
+                        return Err(End::Impatient);
+                    }
+                }
+                Said::Malformed(malformed) => match malformed.reaction() {
+                    Reaction::Silent => self.count_silent(malformed),
+                    Reaction::Close | Reaction::Answer(_) => {
+                        return Err(self.malformed(malformed, Some(imei)));
+                    }
+                },
+            }
+        }
+        Ok(())
+    }
+
+    /// Has a packet made safe and answers it then; false when it cannot be made safe now.
+    async fn hand_on(&self, packet: Packet, told: oneshot::Receiver<()>) -> Result<bool, End> {
+        let numbers = &self.door.numbers;
+        let (records, began) = (packet.records, Instant::now());
+        match self.door.packets.try_send(packet) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_)) => {
+                numbers.queue_full.increment();
+                return Ok(false);
+            }
+            Err(TrySendError::Closed(_)) => return Err(End::Leaving),
+        }
+        let _waiting = Waiting::new(numbers);
+        if told.await.is_err() {
+            numbers.unsafe_packets.increment();
+            return Ok(false);
+        }
+        self.send(&u32::from(records).to_be_bytes())?;
+        numbers.answered.increment();
+        numbers.answered_records.add(records.into());
+        numbers.answer.observe_us(microseconds(began.elapsed()));
+        Ok(true)
+    }
+
+    /// Answers. There is room for that, unless a device takes no answer and sends on and on.
+    fn send(&self, answer: &[u8]) -> Result<(), End> {
+        let is_sent = self.stream.try_write(answer).is_ok_and(|count| count == answer.len());
+        if is_sent { Ok(()) } else { Err(End::Broken) }
+    }
+
+    fn count_silent(&self, malformed: Malformed) {
+        match malformed {
+            Malformed::Checksum => self.door.numbers.checksum.increment(),
+            _ => self.door.numbers.counts.increment(),
+        }
+    }
+
+    fn malformed(&self, malformed: Malformed, imei: Option<&Imei>) -> End {
+        self.door.remark(&malformed.to_string(), self.peer, imei);
+        match malformed {
+            Malformed::Codec(_) => End::Codec,
+            _ => End::Malformed,
+        }
+    }
+}
+
+/// What the bytes say, and what was kept of those before.
+fn taken(parser: &mut Stream, bytes: &[u8]) -> Vec<Said> {
+    let (mut input, mut said) = (bytes, Vec::new());
+    while let Some(incoming) = parser.handle_input(&mut input) {
+        said.push(match incoming {
+            Incoming::Hello(imei) => Said::Hello(imei),
+            Incoming::Packet(packet) => Said::Packet {
+                codec: packet.codec(),
+                data: packet.data().to_vec(),
+                checksum: packet.checksum(),
+                records: packet.record_count(),
+            },
+            Incoming::Malformed(malformed) => Said::Malformed(malformed),
+        });
+    }
+    said
+}
+
+/// Counts a packet that waits.
+struct Waiting<'a>(&'a Numbers);
+
+impl<'a> Waiting<'a> {
+    fn new(numbers: &'a Numbers) -> Self {
+        numbers.waiting.add(1);
+        Self(numbers)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.add(-1);
+    }
+}
