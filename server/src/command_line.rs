@@ -33,6 +33,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(("schema", matches)) => schema(matches),
         Some(("dlq", matches)) => dlq(matches),
         Some(("pending", matches)) => pending(matches),
+        #[cfg(feature = "demo")]
+        Some(("demo", matches)) => demo(matches),
         _ => tool(&matches),
     };
     match done {
@@ -73,6 +75,8 @@ pub fn command() -> Command {
         .subcommand(tools::schema::command())
         .subcommand(tools::dlq::command())
         .subcommand(tools::pending::command());
+    #[cfg(feature = "demo")]
+    let program = program.subcommand(crate::demo::command());
     tools::Command::augment_subcommands(program)
 }
 
@@ -185,6 +189,12 @@ fn pending(matches: &ArgMatches) -> Result<ExitCode, End> {
 /// What the tools that wait for answers run on.
 fn runtime() -> io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()
+}
+
+#[cfg(feature = "demo")]
+fn demo(matches: &ArgMatches) -> Result<ExitCode, End> {
+    crate::demo::run(matches)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn tool(matches: &ArgMatches) -> Result<ExitCode, End> {

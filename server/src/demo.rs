@@ -8,6 +8,7 @@
 mod acts;
 mod folder;
 mod numbers;
+mod probe;
 mod screen;
 mod stage;
 mod terminal;
@@ -99,7 +100,8 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Stop> {
         None => in_lines(&mut stage),
     };
     let ended = stage.clear();
-    shown.map_err(|error| Stop::Unavailable(format!("The screen cannot be written to: {error}.")))?;
+    shown
+        .map_err(|error| Stop::Unavailable(format!("The screen cannot be written to: {error}.")))?;
     ended
 }
 
@@ -110,14 +112,14 @@ fn on_terminal(stage: &mut Stage, mut terminal: Terminal) -> io::Result<()> {
     while stage.goes_on() {
         let begun = Instant::now();
         meter.look();
-        acts.look(stage, &meter);
+        acts.look(stage);
         let view = View { stage, meter: &meter, acts: &acts };
-        terminal.draw(&view.lines())?;
+        terminal.draw(&view.lines(Terminal::columns()))?;
         while let Some(key) = keys.wait(PICTURE.saturating_sub(begun.elapsed())) {
             if key == b'q' {
                 stage.end();
             }
-            acts.press(key, stage, &meter);
+            acts.press(key, stage);
         }
     }
     drop(terminal);

@@ -48,6 +48,9 @@ mod serve;
 
 pub mod tools;
 
+#[cfg(feature = "demo")]
+mod demo;
+
 pub mod command_line;
 
 use std::net::TcpListener;

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use loadgen::viewers::Kind;
 
-use super::numbers::Meter;
+use super::screen::milliseconds;
 use super::stage::Stage;
 
-/// What the slow phone can read in a second: a twentieth of what sixty cars send.
-const SLOW_BYTES: u32 = 2_000;
+/// What the slow phone can read in a second: a fifth of what sixty cars send.
+const SLOW_BYTES: u32 = 10_000;
 
 /// Viewers that come at once, and over how long they come.
 pub(super) const BURST: u32 = 5_000;
@@ -38,10 +38,10 @@ pub(super) struct Acts {
 
 impl Acts {
     /// Does what a key asks for; others ask for nothing.
-    pub(super) fn press(&mut self, key: u8, stage: &Stage, meter: &Meter) {
+    pub(super) fn press(&mut self, key: u8, stage: &Stage) {
         match key.to_ascii_lowercase() {
-            b's' => self.slow(stage, meter),
-            b't' => self.stall(stage, meter),
+            b's' => self.slow(stage),
+            b't' => self.stall(stage),
             b'b' => self.burst(stage),
             b'd' => self.stop_store(stage),
             _ => {}
@@ -49,11 +49,11 @@ impl Acts {
     }
 
     /// Sees what has healed since the last look.
-    pub(super) fn look(&mut self, stage: &Stage, meter: &Meter) {
+    pub(super) fn look(&mut self, stage: &Stage) {
         let watching = stage.crowd.snapshot().watching;
         if self.burst && !self.burst_told && watching >= BURST {
             self.burst_told = true;
-            let delay = delay(meter);
+            let delay = delay(stage);
             self.tell(stage, &format!("All 5,000 have their snapshot and watch. {delay}"));
         }
         if !self.stopped {
@@ -65,31 +65,34 @@ impl Acts {
             self.stopped = false;
             let most = self.kept_most;
             let words = format!(
-                "The store works again: cars had kept {most} records, and sent what was not answered. \
-                 None is lost."
+                "The store works again. Cars had kept {most} records, which were stored and shown now: \
+                 none is lost."
             );
             self.tell(stage, &words);
         }
     }
 
-    fn slow(&mut self, stage: &Stage, meter: &Meter) {
+    fn slow(&mut self, stage: &Stage) {
         let kind = Kind::Slow { bytes_per_second: SLOW_BYTES };
         self.slow = !self.slow;
         if self.slow {
             stage.crowd.add(1, kind, Duration::ZERO);
-            let delay = delay(meter);
-            self.tell(stage, &format!("A phone with 2 kB/s watches. {delay} Look whether it stays."));
+            let delay = delay(stage);
+            self.tell(
+                stage,
+                &format!("A phone that reads 10 kB/s watches, a fifth of what cars send. {delay}"),
+            );
         } else {
             stage.crowd.remove(1, kind);
             self.tell(stage, "The slow phone has gone.");
         }
     }
 
-    fn stall(&mut self, stage: &Stage, meter: &Meter) {
+    fn stall(&mut self, stage: &Stage) {
         self.stalled = !self.stalled;
         if self.stalled {
             stage.crowd.add(1, Kind::Stalled, Duration::ZERO);
-            let delay = delay(meter);
+            let delay = delay(stage);
             let words =
                 format!("A phone connects and reads nothing, which costs its buffer. {delay}");
             self.tell(stage, &words);
@@ -116,8 +119,8 @@ impl Acts {
         }
         (self.stopped, self.kept_most) = (true, 0);
         stage.store.pause(PAUSE);
-        let words = "The store stands still for five seconds: no car is answered, so each keeps its \
-                     records. Viewers see every position.";
+        let words = "The store stands still for five seconds: no car is answered, so each waits, keeps \
+                     its records, and is shown where it was last heard of.";
         self.tell(stage, words);
     }
 
@@ -129,6 +132,7 @@ impl Acts {
 }
 
 /// The delay of everybody else, as a sentence.
-fn delay(meter: &Meter) -> String {
-    meter.delay_ms(0.99).map_or_else(String::new, |ms| format!("Everybody's p99 is {ms} ms."))
+fn delay(stage: &Stage) -> String {
+    let p99 = stage.probe.delay(0.99);
+    p99.map_or_else(String::new, |p99| format!("The others' p99 is {}.", milliseconds(p99)))
 }

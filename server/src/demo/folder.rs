@@ -61,22 +61,26 @@ fn remove_left(parent: &Path) {
     }
 }
 
-/// The roster: one event with every car, numbered from 1.
+/// The number of the car that [`super::probe`] drives: it is in no race.
+pub(super) const PROBE: u32 = 999_999;
+
+/// The roster: one event with every car, numbered from 1, and the one that measures.
 fn roster(cars: u32) -> String {
     let mut text = format!(
         "[[event]]\nname = \"Demo race\"\norganization = \"pitwall demo\"\nuuid = \"{EVENT}\"\n\
          course = \"course.geojson\"\n"
     );
-    for car in 0..cars {
-        let (imei, number) = (imei_of_device(car), car + 1);
+    let mut add = |device, name: &str, number: u32| {
         write!(
             text,
-            "\n[[device]]\nimei = \"{}\"\nname = \"Car {number}\"\nnumber = \"{number}\"\n\
+            "\n[[device]]\nimei = \"{}\"\nname = \"{name}\"\nnumber = \"{number}\"\n\
              events = [\"Demo race\"]\n",
-            imei.as_str()
+            imei_of_device(device).as_str()
         )
         .expect("text grows");
-    }
+    };
+    (0..cars).for_each(|car| add(car, &format!("Car {}", car + 1), car + 1));
+    add(PROBE, "Timing car", 0);
     text
 }
 
@@ -93,7 +97,7 @@ mod tests {
         assert!(!left.exists());
         let path = folder.path().to_owned();
         let roster = std::fs::read_to_string(path.join("roster.toml")).expect("a roster");
-        assert_eq!(roster.matches("[[device]]").count(), 3);
+        assert_eq!(roster.matches("[[device]]").count(), 4);
         drop(folder);
         assert!(!path.exists());
     }

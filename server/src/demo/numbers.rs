@@ -28,9 +28,6 @@ pub(super) struct Sample {
     /// Rows in the store, and packets that wait for it.
     pub(super) rows: f64,
     pub(super) waiting: f64,
-    /// From when a position came until it was written to all who keep up: upper bounds in seconds with
-    /// how many were within.
-    written: Vec<(f64, f64)>,
 }
 
 /// Looks now and then, and tells what changed.
@@ -90,21 +87,6 @@ impl Meter {
         let seconds = last.duration_since(*first).as_secs_f64();
         if seconds > 0.0 { (of(after) - of(before)) / seconds } else { 0.0 }
     }
-
-    /// The time within which such a share of the last positions was written, in milliseconds: the
-    /// bound of its bucket.
-    pub(super) fn delay_ms(&self, share: f64) -> Option<f64> {
-        let ((_, before), (_, after)) = (self.samples.front()?, self.samples.back()?);
-        within(&before.written, &after.written, share).map(|seconds| seconds * 1_000.0)
-    }
-}
-
-/// The bound within which such a share of what came in between lies.
-fn within(before: &[(f64, f64)], after: &[(f64, f64)], share: f64) -> Option<f64> {
-    let of = |bound: f64| before.iter().find(|(it, _)| *it == bound).map_or(0.0, |(_, n)| *n);
-    let counts: Vec<(f64, f64)> = after.iter().map(|&(it, n)| (it, n - of(it))).collect();
-    let all = counts.last().map(|(_, count)| *count).filter(|&count| count > 0.0)?;
-    counts.iter().find(|(_, count)| *count >= all * share).map(|(bound, _)| *bound)
 }
 
 impl Sample {
@@ -121,33 +103,12 @@ impl Sample {
                 "processor_position_writes_total{status=\"inserted\"}" => &mut sample.rows,
                 "processor_store_waiting" => &mut sample.waiting,
                 name if name.starts_with("processor_live_viewers{") => &mut sample.viewers,
-                name => {
-                    if let Some(bound) = bound_of(name) {
-                        sample.add_written(bound, value);
-                    }
-                    continue;
-                }
+                _ => continue,
             };
             *field += value;
         }
-        sample.written.sort_by(|left, right| left.0.total_cmp(&right.0));
         sample
     }
-
-    /// Buckets of all shards are added up.
-    fn add_written(&mut self, bound: f64, count: f64) {
-        match self.written.iter_mut().find(|(it, _)| *it == bound) {
-            Some((_, sum)) => *sum += count,
-            None => self.written.push((bound, count)),
-        }
-    }
-}
-
-/// The upper bound of a bucket of written times, in seconds.
-fn bound_of(name: &str) -> Option<f64> {
-    let labels = name.strip_prefix("processor_live_written_seconds_bucket{")?;
-    let bound = labels.split("le=\"").nth(1)?.split('"').next()?;
-    if bound == "+Inf" { Some(f64::INFINITY) } else { bound.parse().ok() }
 }
 
 fn fetch(admin: SocketAddr) -> Option<String> {
@@ -162,7 +123,7 @@ fn fetch(admin: SocketAddr) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Sample, within};
+    use super::Sample;
 
     #[test]
     fn numbers_of_all_shards_are_added_up() {
@@ -170,23 +131,8 @@ mod tests {
             "# HELP processor_live_viewers Viewers connected.\n\
              processor_live_viewers{shard=\"0\"} 3\nprocessor_live_viewers{shard=\"1\"} 4\n\
              processor_live_positions_total{verdict=\"accepted\"} 10\n\
-             processor_live_positions_total{verdict=\"late\"} 99\n\
-             processor_live_written_seconds_bucket{shard=\"0\",le=\"0.001\"} 5\n\
-             processor_live_written_seconds_bucket{shard=\"1\",le=\"0.001\"} 6\n\
-             processor_live_written_seconds_bucket{shard=\"0\",le=\"+Inf\"} 7\n",
+             processor_live_positions_total{verdict=\"late\"} 99\n",
         );
         assert_eq!((sample.viewers, sample.positions), (7.0, 10.0));
-        assert_eq!(sample.written, [(0.001, 11.0), (f64::INFINITY, 7.0)]);
-    }
-
-    #[test]
-    fn a_delay_is_that_of_what_came_in_between() {
-        let before = [(0.001, 100.0), (0.01, 100.0), (f64::INFINITY, 100.0)];
-        let after = [(0.001, 150.0), (0.01, 199.0), (f64::INFINITY, 200.0)];
-        assert_eq!(within(&before, &after, 0.5), Some(0.001));
-        assert_eq!(within(&before, &after, 0.99), Some(0.01));
-        assert_eq!(within(&before, &after, 1.0), Some(f64::INFINITY));
-        assert_eq!(within(&after, &after, 0.5), None);
-        assert_eq!(within(&[], &[], 0.5), None);
     }
 }

@@ -7,11 +7,14 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use loadgen::firehose::{Counts, Firehose, FirehoseConfig};
-use loadgen::race::{Irregular, RaceConfig};
+use loadgen::race::{Irregular, Race, RaceConfig, imei_of_device};
 use loadgen::schedule::Pace;
 use loadgen::viewers::{Crowd, CrowdConfig};
 
-use super::folder::{EVENT, Folder};
+use super::folder::{EVENT, Folder, PROBE};
+use super::probe::{self, Probe};
+use sonic_rs::JsonValueTrait as _;
+
 use crate::config::{Config, EmbeddedConfig};
 use crate::context::Context;
 use crate::embedded::StoreHandle;
@@ -55,6 +58,8 @@ pub(super) struct Wishes {
 pub(super) struct Stage {
     /// When it was asked for.
     pub(super) begun: Instant,
+    /// How many cars there are.
+    pub(super) car_count: u32,
     /// Where the page is.
     pub(super) page: SocketAddr,
     /// What viewers from elsewhere have to know.
@@ -65,6 +70,8 @@ pub(super) struct Stage {
     pub(super) store: StoreHandle,
     /// Phones that the demo brings itself.
     pub(super) crowd: Crowd,
+    /// Measures how long a position takes.
+    pub(super) probe: probe::Running,
     /// The last warnings of the program.
     pub(super) warnings: Warnings,
     cars: Cars,
@@ -97,7 +104,7 @@ impl Stage {
         };
         let (page, devices) = (address(&listeners.live), address(&listeners.ingest));
         let admin = listeners.admin.local_addr().expect("a listener has an address");
-        let token = (!wishes.host.is_loopback()).then(|| random_token()).transpose();
+        let token = (!wishes.host.is_loopback()).then(random_token).transpose();
         let token = token.map_err(|error| broken("there is no token", &error))?;
         let config = config_of(&folder, token.as_deref());
         process::allow_descriptors(&config);
@@ -117,16 +124,27 @@ impl Stage {
         let loopback = SocketAddr::new(loopback_of(page.ip()), page.port());
         let mut crowd = CrowdConfig::new(loopback, &[EVENT.to_owned()]);
         crowd.cookie = token.as_ref().map(|token| format!("pitwall_token={token}"));
+        let start = Race::course_of(wishes.seed, &Irregular::default()).place(0.0);
+        let probe = Probe {
+            devices,
+            viewers: loopback,
+            cookie: crowd.cookie.clone(),
+            imei: imei_of_device(PROBE),
+            at: (start.latitude_e7, start.longitude_e7),
+        };
+        let probe = probe.start().map_err(|error| broken("there is no thread", &error))?;
         let crowd = Crowd::start(crowd, CROWD_MAX).map_err(|words| broken("the phones", &words))?;
         let (shutdown, program) = stage_ends.0.take().expect("it was put there");
         let program = Some(program);
         Ok(Self {
             begun,
+            car_count: wishes.cars,
             page,
             token,
             admin,
             store,
             crowd,
+            probe,
             warnings,
             cars,
             shutdown,
@@ -261,7 +279,7 @@ impl Warnings {
 impl Write for Warnings {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        lines.extend(String::from_utf8_lossy(bytes).lines().map(str::to_owned));
+        lines.extend(String::from_utf8_lossy(bytes).lines().filter_map(told));
         let surplus = lines.len().saturating_sub(LINES_MAX);
         lines.drain(..surplus);
         Ok(bytes.len())
@@ -270,4 +288,16 @@ impl Write for Warnings {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// A line of the log as a sentence: why something is as it is, or what happened. Nothing of what a key
+/// of the demo has done on purpose.
+fn told(line: &str) -> Option<String> {
+    let Ok(fields) = sonic_rs::from_str::<sonic_rs::Value>(line) else {
+        return Some(line.to_owned());
+    };
+    let of = |name: &str| fields.get(name).as_str().unwrap_or_default().to_owned();
+    let (reason, message) = (of("reason"), of("msg"));
+    let words = if reason.is_empty() { message } else { reason };
+    (!words.contains("on purpose")).then_some(words)
 }

@@ -37,9 +37,19 @@ impl Terminal {
         Some(terminal)
     }
 
+    /// How many columns and rows there are.
+    fn size() -> (u16, u16) {
+        tcgetwinsize(stdout()).map_or((80, 24), |size| (size.ws_col, size.ws_row))
+    }
+
+    /// How many columns a picture may have.
+    pub(super) fn columns() -> usize {
+        Self::size().0.into()
+    }
+
     /// Draws a picture, as far as there is room for it.
     pub(super) fn draw(&mut self, lines: &[String]) -> io::Result<()> {
-        let size = tcgetwinsize(stdout()).map_or((80, 24), |size| (size.ws_col, size.ws_row));
+        let size = Self::size();
         let mut picture = "\x1b[H".to_owned();
         for line in lines.iter().take(usize::from(size.1).saturating_sub(1)) {
             picture.push_str(cut(line, usize::from(size.0)));
