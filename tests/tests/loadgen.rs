@@ -17,7 +17,7 @@ use tests::live::Live;
 use tests::platform;
 use tests::program::comes_true;
 use tests::redis::Redis;
-use tests::scene::{EVENT, Scene};
+use tests::scene::{EVENT, Scene, metric_sum};
 
 use listener::Listener;
 
@@ -134,7 +134,7 @@ fn a_crowd_sees_a_race_in_order_and_says_how_fresh_it_is() {
     crowd.remove(2, Kind::Stalled);
     until(&crowd, "who was to go is gone", |seen| seen.watching == 2 && seen.gone() == 0);
     scene.until("the program has let them go", || {
-        scene.metric(&live, "processor_live_viewers").is_none_or(|count| count <= 2.0)
+        metric_sum(live.admin, "processor_live_viewers").is_some_and(|count| count <= 2.0)
     });
 }
 

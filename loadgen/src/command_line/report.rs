@@ -58,7 +58,10 @@ impl Report {
             let value = match fact {
                 Fact::Number(number) => number.to_string(),
                 Fact::Times(times) => times.to_string(),
-                Fact::Busy(share) => format!("{} % in the busiest second", share.most_percent),
+                Fact::Busy(share) => format!(
+                    "{} % in the busiest second, waited {} % for a core in the worst",
+                    share.most_percent, share.waited_percent
+                ),
                 Fact::Counts(counts) if counts.is_empty() => "none".to_owned(),
                 Fact::Counts(counts) => {
                     let each = |(what, count): &(String, u64)| format!("{what}: {count}");
@@ -99,7 +102,9 @@ fn value(fact: &Fact) -> String {
             r#"{{"count":{},"p50_us":{},"p90_us":{},"p99_us":{},"p999_us":{},"longest_us":{}}}"#,
             times.count, times.p50_us, times.p90_us, times.p99_us, times.p999_us, times.longest_us
         ),
-        Fact::Busy(share) => share.most_percent.to_string(),
+        Fact::Busy(share) => {
+            format!(r#"{{"most":{},"waited":{}}}"#, share.most_percent, share.waited_percent)
+        }
         Fact::Counts(counts) => {
             let each = |(what, count): &(String, u64)| format!("{}:{count}", quoted(what));
             format!("{{{}}}", counts.iter().map(each).collect::<Vec<_>>().join(","))

@@ -90,7 +90,7 @@ impl Turn {
                 *shown.counts() = self.tally.counts();
             }
         }
-        self.tally.counts.is_over = true;
+        self.tally.counts.is_over = self.is_over();
         *shown.counts() = self.tally.counts();
         Ok(())
     }
