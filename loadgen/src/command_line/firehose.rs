@@ -59,7 +59,7 @@ fn report(counts: &Counts) -> Report {
     report.number("devices", counts.devices.into());
     report.number("connected_at_the_end", counts.connected.into());
     report.number("dials", counts.dials);
-    report.number("is_whole_race", counts.is_over.into());
+    report.fact("whole_race", Fact::Flag(counts.is_over));
     report.number("records_due", counts.due);
     report.number("records_sent", counts.sent);
     report.number("records_answered", counts.answered);
@@ -73,7 +73,7 @@ fn report(counts: &Counts) -> Report {
     report.number("connections_broken", counts.broken);
     report.number("packets_unanswered", counts.unanswered);
     report.number("packets_misanswered", counts.misanswered);
-    report.fact("busy_percent", Fact::Busy(counts.busy));
+    report.fact("time_percent", Fact::Busy(counts.busy));
     report.fail_if(counts.answered == 0 && counts.due > 0, || {
         "no record was answered: is this the port of a Teltonika listener, and are the IMEIs \
          (`loadgen race --format hex` shows them) allowed there?"

@@ -44,12 +44,12 @@ pub(super) fn run(url: &str, arguments: &RaceArguments, trip: &Trip) -> Result<E
 fn report(published: &Published, trouble: &str) -> Report {
     let mut report = Report::default();
     report.number("entries", published.entries);
-    report.number("is_whole_race", published.is_over.into());
+    report.fact("whole_race", Fact::Flag(published.is_over));
     report.number("late_entries", published.late);
     report.fact("lateness", Fact::Times(published.lateness));
     report.fact("answer", Fact::Times(published.answer));
     report.number("failures_of_redis", published.failures);
-    report.fact("busy_percent", Fact::Busy(published.busy));
+    report.fact("time_percent", Fact::Busy(published.busy));
     report.remark_if(published.failures > 0, || {
         format!(
             "Redis failed meanwhile ({trouble}); what it had taken without an answer is in the \

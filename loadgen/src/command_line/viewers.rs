@@ -156,7 +156,7 @@ fn report(seen: &Snapshot, arguments: &ViewersArguments) -> Report {
     report.fact("from_connect_to_snapshot", Fact::Times(seen.joined));
     report.fact("begun_late", Fact::Times(seen.lateness));
     report.fact("turns", Fact::Times(seen.turns));
-    report.fact("busy_percent", Fact::Busy(seen.busy));
+    report.fact("time_percent", Fact::Busy(seen.busy));
     judge(seen, arguments, &mut report);
     report
 }

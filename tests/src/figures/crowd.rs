@@ -18,9 +18,6 @@ const RAMP: Duration = Duration::from_secs(20);
 /// How long all of it may take to be there.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// How long the crowd is looked at while nothing happens.
-const IDLE: Duration = Duration::from_secs(5);
-
 /// Viewers of one user, at most what pitwall allows: the scene has a thousand users.
 const VIEWERS_PER_USER: u32 = 20;
 
@@ -52,7 +49,6 @@ pub fn run(viewer_count: u32, device_count: u32, seconds: u32) {
     });
     let seen = crowd.snapshot();
     assert_eq!(seen.watching, viewer_count, "{seen:?}");
-    std::thread::sleep(IDLE);
     let own = Used::of(std::process::id());
     let each =
         own.resident_bytes.saturating_sub(own_before.resident_bytes) / u64::from(viewer_count);
