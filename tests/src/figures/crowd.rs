@@ -66,6 +66,7 @@ pub fn run(viewer_count: u32, device_count: u32, seconds: u32) {
         dates: Dates::Due,
         ..PublisherConfig::new(&scene.redis.url())
     };
+    let own = Used::of(std::process::id());
     let (before, server_before) = (crowd.snapshot(), served.used());
     let publisher = Publisher::start(&config).expect("Redis is there");
     scene.until_within(PATIENCE, "the race is over", || publisher.is_finished());
@@ -79,6 +80,8 @@ pub fn run(viewer_count: u32, device_count: u32, seconds: u32) {
     say(&format!("order violations {}, unreadable {}", seen.order_violations, seen.unreadable));
     say(&format!("reader: {:?}, turns: {}", seen.busy, seen.turns));
     let cpu = (server.cpu - server_before.cpu).as_secs_f64() / f64::from(seconds);
+    let own = (Used::of(std::process::id()).cpu - own.cpu).as_nanos() / u128::from(texts.max(1));
+    say(&format!("CPU for each frame: {own} ns here, with what publishes"));
     say(&format!("CPU of pitwall: {:.0} % of a core", cpu * 100.0));
     say(&format!("sent away: {:?} {:?}", seen.closes, seen.refusals));
 }

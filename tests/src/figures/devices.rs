@@ -12,6 +12,7 @@ use loadgen::schedule::{Dates, Pace};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
+use super::child::Used;
 use super::say;
 use crate::program::comes_true;
 
@@ -49,6 +50,7 @@ pub fn run(device_count: u32, records_per_second: u64, seconds: u64) {
     let firehose = Firehose::start(config).expect("as many files as that");
     let pause = Duration::from_millis(100);
     assert!(comes_true(PATIENCE, pause, || firehose.is_finished()), "{:?}", firehose.counts());
+    let (own, answering) = (Used::of(std::process::id()), Used::of(child.id()));
     let counts = firehose.stop().expect("the devices have not failed");
     child.kill().ok();
     child.wait().ok();
@@ -57,6 +59,9 @@ pub fn run(device_count: u32, records_per_second: u64, seconds: u64) {
     say(&format!("taken up after they were due: {}", counts.lateness));
     say(&format!("answered after they were due: {}", counts.answer));
     say(&format!("busiest second: {} %; dials {}", counts.busy.most_percent, counts.dials));
+    let each = |used: Used| used.cpu.as_micros() / u128::from(counts.answered.max(1));
+    let (own, answering) = (each(own), each(answering));
+    say(&format!("CPU for each record: {own} µs here, {answering} µs of who answers"));
     say(&format!("broken {}, unanswered {}", counts.broken, counts.unanswered));
 }
 
