@@ -2,6 +2,7 @@
 
 mod course;
 mod firehose;
+mod interrupt;
 mod print;
 mod progress;
 mod publish;

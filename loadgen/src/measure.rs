@@ -1,7 +1,7 @@
 //! How long things took, as percentiles; and how busy the thread was that measured it.
 
-use std::fmt;
 use std::time::{Duration, Instant};
+use std::{fmt, fs};
 
 use hdrhistogram::Histogram;
 use rustix::time::{ClockId, clock_gettime};
@@ -78,39 +78,61 @@ impl fmt::Display for Percentiles {
     }
 }
 
-/// How much of its time the thread works, looked at once a second.
+/// How a thread spends its time, looked at once a second.
 #[derive(Debug)]
 pub(crate) struct Busy {
     looked: Instant,
-    cpu: Duration,
-    /// Of the last second, and of the busiest one.
+    /// On a core, and waiting for one.
+    spent: (Duration, Duration),
     share: Share,
 }
 
-/// How busy a thread was, in hundredths.
+/// How a thread spent its time, in hundredths.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Share {
-    /// In the last second.
+    /// On a core, in the last second.
     pub now_percent: u64,
-    /// In the busiest second.
+    /// On a core, in the busiest second.
     pub most_percent: u64,
+    /// Waiting for a core because others had them, in the worst second.
+    pub waited_percent: u64,
+}
+
+impl Share {
+    /// Who is to be blamed for what was late, in words.
+    #[must_use]
+    pub fn verdict(&self) -> &'static str {
+        if self.waited_percent > self.most_percent {
+            "others kept this program from the machine's cores: give it one of its own"
+        } else {
+            "this program was the bottleneck: take less, or several processes with a core each"
+        }
+    }
 }
 
 impl Busy {
     /// Begins with the calling thread, which must be the one that calls [`Self::look`].
     pub(crate) fn new() -> Self {
-        Self { looked: Instant::now(), cpu: thread_cpu(), share: Share::default() }
+        let spent = (thread_cpu(), thread_wait());
+        Self { looked: Instant::now(), spent, share: Share::default() }
     }
 
     pub(crate) fn look(&mut self) -> Share {
         let passed = self.looked.elapsed();
         if passed >= Duration::from_secs(1) {
-            let cpu = thread_cpu();
-            let worked = cpu.saturating_sub(self.cpu).as_micros();
-            let percent = u64::try_from(worked * 100 / passed.as_micros()).unwrap_or(100);
-            let most_percent = self.share.most_percent.max(percent);
-            self.share = Share { now_percent: percent, most_percent };
-            (self.looked, self.cpu) = (Instant::now(), cpu);
+            let spent = (thread_cpu(), thread_wait());
+            let percent = |now: Duration, before: Duration| {
+                let part = now.saturating_sub(before).as_micros() * 100 / passed.as_micros();
+                u64::try_from(part).unwrap_or(100)
+            };
+            let now_percent = percent(spent.0, self.spent.0);
+            let waited_percent = percent(spent.1, self.spent.1);
+            self.share = Share {
+                now_percent,
+                most_percent: self.share.most_percent.max(now_percent),
+                waited_percent: self.share.waited_percent.max(waited_percent),
+            };
+            (self.looked, self.spent) = (Instant::now(), spent);
         }
         self.share
     }
@@ -120,9 +142,16 @@ fn thread_cpu() -> Duration {
     Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
 }
 
+/// What the thread has waited for a core; nothing where the system does not say.
+fn thread_wait() -> Duration {
+    let text = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let nanoseconds = text.split(' ').nth(1).and_then(|number| number.parse().ok());
+    Duration::from_nanos(nanoseconds.unwrap_or(0))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Percentiles, Timings};
+    use super::{Percentiles, Share, Timings};
 
     #[test]
     fn percentiles_are_right_to_three_digits() {
@@ -144,5 +173,12 @@ mod tests {
         timings.record_us(u64::MAX);
         assert_eq!(timings.percentiles().count, 1);
         assert!(timings.percentiles().longest_us >= super::LONGEST_US);
+    }
+    #[test]
+    fn who_waited_for_a_core_is_not_blamed_for_being_late() {
+        let share =
+            |most_percent, waited_percent| Share { now_percent: 0, most_percent, waited_percent };
+        assert!(share(20, 60).verdict().starts_with("others"));
+        assert!(share(99, 1).verdict().starts_with("this program"));
     }
 }

@@ -330,7 +330,6 @@ impl Work {
 
     fn rest(&mut self, now_us: u64) -> Duration {
         let (shortest_us, longest_us) = REST_US;
-        let next_us = self.source.next_due_us().unwrap_or(u64::MAX);
-        Duration::from_micros(next_us.saturating_sub(now_us).clamp(shortest_us, longest_us))
+        Duration::from_micros(self.source.rest_us(now_us).clamp(shortest_us, longest_us))
     }
 }

@@ -45,6 +45,16 @@ impl<T: Send + 'static> Source<T> {
         Ok(Self { batches, batch: Vec::new().into_iter(), next: None, is_over: false })
     }
 
+    /// How long nothing is due, as far as that is known.
+    pub(crate) fn rest_us(&mut self, now_us: u64) -> u64 {
+        match self.next_due_us() {
+            Some(due_us) => due_us.saturating_sub(now_us),
+            None if self.is_over() => u64::MAX,
+            // It is being made up.
+            None => 0,
+        }
+    }
+
     /// When the next one is due, if that is known.
     pub(crate) fn next_due_us(&mut self) -> Option<u64> {
         if self.next.is_none() {

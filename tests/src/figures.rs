@@ -2,6 +2,8 @@
 
 pub mod child;
 pub mod commit;
+pub mod crowd;
+pub mod devices;
 pub mod latency;
 pub mod start;
 pub mod writing;

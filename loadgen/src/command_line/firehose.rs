@@ -7,6 +7,7 @@ use std::time::Duration;
 use loadgen::firehose::{Counts, DEVICES_MAX, Firehose, FirehoseConfig};
 use loadgen::sockets::resolve;
 
+use super::interrupt::Interrupt;
 use super::progress::Progress;
 use super::race::{RaceArguments, Trip};
 use super::report::{Fact, Report};
@@ -38,7 +39,8 @@ pub(super) fn run(
     let ramp = Duration::from_secs(u64::from(trip.race.devices / arguments.to.dials));
     let firehose = Firehose::start(config)?;
     let mut progress = Progress::new(ramp + trip.length);
-    while !firehose.is_finished() {
+    let interrupt = Interrupt::watch()?;
+    while !firehose.is_finished() && !interrupt.has_come() {
         thread::sleep(LOOK);
         progress.tell(|| {
             let Counts { connected, sent, answered, resent, kept, .. } = firehose.counts();
@@ -57,6 +59,7 @@ fn report(counts: &Counts) -> Report {
     report.number("devices", counts.devices.into());
     report.number("connected_at_the_end", counts.connected.into());
     report.number("dials", counts.dials);
+    report.fact("whole_race", Fact::Flag(counts.is_over));
     report.number("records_due", counts.due);
     report.number("records_sent", counts.sent);
     report.number("records_answered", counts.answered);
@@ -70,13 +73,13 @@ fn report(counts: &Counts) -> Report {
     report.number("connections_broken", counts.broken);
     report.number("packets_unanswered", counts.unanswered);
     report.number("packets_misanswered", counts.misanswered);
-    report.fact("busy_percent", Fact::Busy(counts.busy));
+    report.fact("time_percent", Fact::Busy(counts.busy));
     report.fail_if(counts.answered == 0 && counts.due > 0, || {
         "no record was answered: is this the port of a Teltonika listener, and are the IMEIs \
          (`loadgen race --format hex` shows them) allowed there?"
             .to_owned()
     });
-    report.fail_if(counts.kept > 0, || {
+    report.fail_if(counts.is_over && counts.kept > 0, || {
         format!(
             "{} records were not answered in time: see on /readyz of the server what it waits for",
             counts.kept
@@ -89,9 +92,7 @@ fn report(counts: &Counts) -> Report {
         "the server answered with another number of records than were sent".to_owned()
     });
     report.remark_if(counts.is_own_limit(), || {
-        "this program was the bottleneck: take fewer devices or a lower --rate, or several \
-         processes with a core each"
-            .to_owned()
+        format!("{} of the records left late: {}", counts.late, counts.busy.verdict())
     });
     report
 }

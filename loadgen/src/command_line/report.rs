@@ -8,6 +8,7 @@ use loadgen::measure::{Percentiles, Share};
 #[derive(Clone, Debug)]
 pub(super) enum Fact {
     Number(u64),
+    Flag(bool),
     Times(Percentiles),
     Busy(Share),
     Counts(Vec<(String, u64)>),
@@ -57,8 +58,13 @@ impl Report {
         for (name, fact) in &self.facts {
             let value = match fact {
                 Fact::Number(number) => number.to_string(),
+                Fact::Flag(true) => "yes".to_owned(),
+                Fact::Flag(false) => "no".to_owned(),
                 Fact::Times(times) => times.to_string(),
-                Fact::Busy(share) => format!("{} % in the busiest second", share.most_percent),
+                Fact::Busy(share) => format!(
+                    "{} on a core in the busiest second, {} waiting for one in the worst",
+                    share.most_percent, share.waited_percent
+                ),
                 Fact::Counts(counts) if counts.is_empty() => "none".to_owned(),
                 Fact::Counts(counts) => {
                     let each = |(what, count): &(String, u64)| format!("{what}: {count}");
@@ -95,11 +101,14 @@ fn line(text: &mut String, words: std::fmt::Arguments<'_>) {
 fn value(fact: &Fact) -> String {
     match fact {
         Fact::Number(number) => number.to_string(),
+        Fact::Flag(is_so) => is_so.to_string(),
         Fact::Times(times) => format!(
             r#"{{"count":{},"p50_us":{},"p90_us":{},"p99_us":{},"p999_us":{},"longest_us":{}}}"#,
             times.count, times.p50_us, times.p90_us, times.p99_us, times.p999_us, times.longest_us
         ),
-        Fact::Busy(share) => share.most_percent.to_string(),
+        Fact::Busy(share) => {
+            format!(r#"{{"on_a_core":{},"waiting":{}}}"#, share.most_percent, share.waited_percent)
+        }
         Fact::Counts(counts) => {
             let each = |(what, count): &(String, u64)| format!("{}:{count}", quoted(what));
             format!("{{{}}}", counts.iter().map(each).collect::<Vec<_>>().join(","))

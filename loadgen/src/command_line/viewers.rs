@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use loadgen::sockets::resolve;
 use loadgen::viewers::{Crowd, CrowdConfig, Kind, Snapshot, VIEWERS_MAX};
 
+use super::interrupt::Interrupt;
 use super::progress::Progress;
 use super::report::{Fact, Report};
 use super::{Failure, finish};
@@ -87,19 +88,19 @@ pub(super) fn run(arguments: &ViewersArguments) -> Result<ExitCode, Failure> {
     crowd.add(brisk, Kind::Brisk, ramp);
     crowd.add(slow, Kind::Slow { bytes_per_second }, ramp);
     crowd.add(stalled, Kind::Stalled, ramp);
-    watch(&crowd, arguments, ramp);
+    watch(&crowd, arguments, ramp, &Interrupt::watch()?);
     let seen = crowd.snapshot();
     crowd.stop()?;
     finish(&report(&seen, arguments), arguments.json)
 }
 
 /// Waits until all have come, and then for as long as they watch.
-fn watch(crowd: &Crowd, arguments: &ViewersArguments, ramp: Duration) {
+fn watch(crowd: &Crowd, arguments: &ViewersArguments, ramp: Duration, interrupt: &Interrupt) {
     let watching = Duration::from_secs(arguments.seconds.into());
     let mut progress = Progress::new(ramp + watching);
     let began = Instant::now();
     let mut came = None;
-    loop {
+    while !interrupt.has_come() {
         thread::sleep(LOOK);
         let seen = crowd.snapshot();
         let are_all_here = seen.waiting + seen.joining == 0 && seen.joined.count > 0;
@@ -155,7 +156,7 @@ fn report(seen: &Snapshot, arguments: &ViewersArguments) -> Report {
     report.fact("from_connect_to_snapshot", Fact::Times(seen.joined));
     report.fact("begun_late", Fact::Times(seen.lateness));
     report.fact("turns", Fact::Times(seen.turns));
-    report.fact("busy_percent", Fact::Busy(seen.busy));
+    report.fact("time_percent", Fact::Busy(seen.busy));
     judge(seen, arguments, &mut report);
     report
 }
@@ -188,9 +189,7 @@ fn judge(seen: &Snapshot, arguments: &ViewersArguments, report: &mut Report) {
         )
     });
     report.remark_if(seen.is_own_limit(), || {
-        "this program was the bottleneck, so the figures are about it: take fewer viewers for each \
-         process, or give it a core of its own"
-            .to_owned()
+        format!("the figures are about the reader: {}", seen.busy.verdict())
     });
     report.remark_if(seen.positions == 0, || {
         "no position came: does anything drive in this event? `loadgen race` does".to_owned()

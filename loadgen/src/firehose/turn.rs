@@ -90,7 +90,7 @@ impl Turn {
                 *shown.counts() = self.tally.counts();
             }
         }
-        self.tally.counts.is_over = true;
+        self.tally.counts.is_over = self.is_over();
         *shown.counts() = self.tally.counts();
         Ok(())
     }
@@ -155,9 +155,9 @@ impl Turn {
     /// How long there is nothing to do but answers.
     fn rest(&mut self, now_us: u64) -> Duration {
         let (shortest_us, longest_us) = WAIT_US;
-        let due_us = self.source.next_due_us().unwrap_or(u64::MAX);
-        let next_us = due_us.min(self.swept_us + SWEEP_US);
-        Duration::from_micros(next_us.saturating_sub(now_us).clamp(shortest_us, longest_us))
+        let sweep_us = (self.swept_us + SWEEP_US).saturating_sub(now_us);
+        let rest_us = self.source.rest_us(now_us).min(sweep_us);
+        Duration::from_micros(rest_us.clamp(shortest_us, longest_us))
     }
 
     fn at(&mut self, place: usize, now_us: u64) -> (&mut Device, Hands<'_>) {

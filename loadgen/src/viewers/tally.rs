@@ -9,6 +9,9 @@ use super::sight::Findings;
 /// Turns of the loop longer than this delay what is measured.
 const TURN_US_MAX: u64 = 50_000;
 
+/// A second with more waiting for a core than this delays what is measured.
+const WAITED_PERCENT_MAX: u64 = 25;
+
 /// What a crowd has seen so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {
@@ -64,7 +67,9 @@ impl Snapshot {
     /// True when the reader and not the server may have bounded what was seen.
     #[must_use]
     pub const fn is_own_limit(&self) -> bool {
-        self.busy.most_percent >= 95 || self.turns.p99_us > TURN_US_MAX
+        self.busy.most_percent >= 95
+            || self.busy.waited_percent > WAITED_PERCENT_MAX
+            || self.turns.p99_us > TURN_US_MAX
     }
 
     /// Viewers who were sent away or never let in.

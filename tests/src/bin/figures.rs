@@ -3,20 +3,23 @@
 //! ```text
 //! cargo run --release --package tests --bin figures -- start     [--viewers N] [--devices N]
 //! cargo run --release --package tests --bin figures -- latency   [--viewers N] [--devices N] [--seconds N]
+//! cargo run --release --package tests --bin figures -- crowd     [--viewers N] [--devices N] [--seconds N]
+//! cargo run --release --package tests --bin figures -- devices   [--devices N] [--rate N] [--seconds N]
 //! cargo run --release --package tests --bin figures -- commit    [--rate N]... [--seconds N]
 //! cargo run --release --package tests --bin figures -- writing   [--quick]
 //! ```
 //!
 //! `start` is the start of a race: everybody connects at once, each with a snapshot. `latency` is the
-//! race: each device reports once a second, and each frame is timed from XADD to the client. `commit`
-//! times each row from its XADD to its commit. `writing` is what a row costs the database, beside
+//! race: each device reports once a second, and each frame is timed from XADD to the client. `crowd`
+//! is as many viewers as one process of the load generator can hold, `devices` as many records as it can
+//! send to who answers everything at once: both measure the load generator. `commit` times each row from its XADD to its commit. `writing` is what a row costs the database, beside
 //! `\copy` of psql. They time a machine, so they never gate a change.
 
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use tests::figures::{child, commit, latency, start, writing};
+use tests::figures::{child, commit, crowd, devices, latency, start, writing};
 
 #[derive(Debug, Parser)]
 #[command(name = "figures")]
@@ -43,6 +46,24 @@ enum What {
         #[arg(long, default_value_t = 30)]
         seconds: u64,
     },
+    /// As many viewers as the load generator can hold.
+    Crowd {
+        #[arg(long, default_value_t = 19_000)]
+        viewers: u32,
+        #[arg(long, default_value_t = 100)]
+        devices: u32,
+        #[arg(long, default_value_t = 20)]
+        seconds: u32,
+    },
+    /// As many records as the load generator can send.
+    Devices {
+        #[arg(long, default_value_t = 10_000)]
+        devices: u32,
+        #[arg(long, default_value_t = 50_000)]
+        rate: u64,
+        #[arg(long, default_value_t = 10)]
+        seconds: u64,
+    },
     /// From XADD to the commit of the row.
     Commit {
         #[arg(long, default_values_t = [1, 100, 10_000])]
@@ -59,6 +80,9 @@ enum What {
     /// The program under measure; started by the others.
     #[command(hide = true)]
     Serve { redis_url: String, postgres_url: String, directus_port: u16 },
+    /// The listener that answers devices; started by `devices`.
+    #[command(hide = true)]
+    Answer,
 }
 
 fn main() -> ExitCode {
@@ -67,6 +91,9 @@ fn main() -> ExitCode {
         What::Latency { viewers, devices, seconds } => {
             latency::run(viewers, devices, Duration::from_secs(seconds));
         }
+        What::Crowd { viewers, devices, seconds } => crowd::run(viewers, devices, seconds),
+        What::Devices { devices, rate, seconds } => devices::run(devices, rate, seconds),
+        What::Answer => devices::answer(),
         What::Commit { rate, seconds } => commit::run(&rate, Duration::from_secs(seconds)),
         What::Writing { quick } => writing::run(quick),
         What::Serve { redis_url, postgres_url, directus_port } => {

@@ -83,7 +83,18 @@ impl Served {
     /// When it has ended.
     #[must_use]
     pub fn used(&self) -> Used {
-        let of = |file: &str| fs::read_to_string(format!("/proc/{}/{file}", self.child.id()));
+        Used::of(self.child.id())
+    }
+}
+
+impl Used {
+    /// What the process of this id has used so far.
+    ///
+    /// # Panics
+    /// When there is none.
+    #[must_use]
+    pub fn of(process: u32) -> Self {
+        let of = |file: &str| fs::read_to_string(format!("/proc/{process}/{file}"));
         let statm = of("statm").expect("it runs");
         let pages: u64 = statm.split(' ').nth(1).and_then(|n| n.parse().ok()).expect("a number");
         let stat = of("stat").expect("it runs");
@@ -91,7 +102,7 @@ impl Served {
         let fields: Vec<&str> = stat.rsplit(')').next().expect("a bracket").split(' ').collect();
         let ticks: u64 = fields[12..14].iter().map(|n| n.parse::<u64>().expect("a number")).sum();
         // Both the page and the tick of Linux are the same on all machines we run on.
-        Used { resident_bytes: pages * 4096, cpu: Duration::from_millis(ticks * 10) }
+        Self { resident_bytes: pages * 4096, cpu: Duration::from_millis(ticks * 10) }
     }
 }
 
