@@ -15,8 +15,8 @@ fn is_ready(scene: &Scene, live: &Live) -> bool {
 fn insists(scene: &Scene, live: &Live, bytes: &[u8], records: u32) {
     scene.until("the device is answered", || {
         let mut tracker = Tracker::connect(live.devices, DEVICE);
-        tracker.send(bytes);
         let refused = count(scene, live, &packets("unsafe"));
+        tracker.send(bytes);
         let mut is_answered = false;
         scene.until("it is decided", || {
             is_answered = !tracker.hears_nothing();
