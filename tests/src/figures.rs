@@ -2,6 +2,7 @@
 
 pub mod child;
 pub mod commit;
+pub mod ingest;
 pub mod latency;
 pub mod start;
 pub mod writing;
