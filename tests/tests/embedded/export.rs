@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use tests::embedded::{Embedded, run};
+use tests::embedded::{Embedded, run, run_in};
+use tests::platform;
+use tests::scene::{DEVICE, EVENT, Scene};
 
 use crate::device::{Device, imei, time_ms};
 
@@ -44,7 +46,7 @@ fn an_event_is_exported_in_each_form_and_reads_back_as_it_was() {
     let geojson: serde_json::Value = serde_json::from_str(&text).unwrap();
     let feature = &geojson["features"][0];
     assert_eq!(feature["geometry"]["type"], "LineString");
-    assert_eq!(feature["geometry"]["coordinates"][1], serde_json::json!([19.8187, 41.3275, 120.0]));
+    assert_eq!(feature["geometry"]["coordinates"][1], serde_json::json!([19.8187, 41.3275, 120]));
     assert_eq!(feature["properties"]["name"], "Blue, \"fast\" & light");
     assert_eq!(feature["properties"]["coordTimes"].as_array().unwrap().len(), 2);
     let gpx = exported(&folder, &["--event", "Rally <1>", "--format", "gpx"]);
@@ -95,4 +97,30 @@ fn an_export_to_a_file_says_how_much_and_one_that_cannot_be_says_why() {
         run(&["export", "--event", "all", "--format", "csv"], Path::new("/nowhere"));
     assert_eq!(code, Some(1));
     assert!(complaint.contains("EMBEDDED_DIR"), "{complaint}");
+}
+
+#[test]
+fn a_platforms_event_is_exported_from_postgresql_without_what_is_flagged() {
+    let scene = Scene::new();
+    let at = |after_ms: u64| i64::try_from(time_ms(after_ms)).unwrap();
+    scene.sql(async |client| {
+        for index in 0..5_003 {
+            platform::add_position(client, DEVICE, at(index), (41.3275, 19.8187)).await;
+        }
+        platform::set_faulty(client, DEVICE, at(1), true).await;
+    });
+    let environment = scene.environment();
+    let export = |arguments: &[&str]| run_in(&environment, &[&["export"], arguments].concat());
+    let (code, csv, complaint) = export(&["--event", EVENT, "--format", "csv"]);
+    assert_eq!(code, Some(0), "{complaint}");
+    assert_eq!(csv.lines().count() - 1, 5_002, "more than one stretch, without the flagged one");
+    let expected =
+        format!("{DEVICE},7,,2025-06-06T08:15:30.000Z,41.3275,19.8187,120,63,214,11,0,8,{{}}");
+    assert_eq!(csv.lines().nth(1), Some(&*expected));
+    let (code, csv, _) =
+        export(&["--device", DEVICE, "--format", "csv", "--to", "2025-06-06T08:15:30.003Z"]);
+    assert_eq!((code, csv.lines().count() - 1), (Some(0), 2));
+    let (code, _, complaint) = export(&["--event", "Race", "--format", "csv"]);
+    assert_eq!(code, Some(1));
+    assert!(complaint.contains("Several events are called Race"), "{complaint}");
 }

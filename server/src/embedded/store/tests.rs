@@ -133,7 +133,7 @@ fn a_stopped_store_answers_nobody_and_commits_all_of_it_afterwards() {
     let table = Table::open(&folder.0).unwrap();
     let started = start(&context, table, handle.clone()).unwrap();
     let mut told = send(&started, &[TIME_MS]);
-    until("it says so", || state(&context) == State::Impaired);
+    until("it says so", || state(&context) == State::Failed);
     assert_eq!(told.try_recv(), Err(TryRecvError::Empty));
     handle.pause(Duration::ZERO);
     told.blocking_recv().unwrap();
