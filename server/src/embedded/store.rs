@@ -154,6 +154,10 @@ impl Writer {
                 Gathered::None => continue,
                 Gathered::Ended => return,
             }
+            // It may have been stopped while a packet was waited for.
+            if !is_leaving && self.rests() {
+                continue;
+            }
             if self.commit(&mut batch) {
                 continue;
             }
