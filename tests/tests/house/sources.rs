@@ -106,17 +106,24 @@ pub(crate) fn no_function_is_called_get(file: &File) -> Vec<Finding> {
     })
 }
 
-/// The live and the durable plane share the engine and nothing else.
+/// The live and the durable plane share the engine and nothing else; who takes positions in knows
+/// neither.
 pub(crate) fn planes_do_not_know_each_other(file: &File) -> Vec<Finding> {
-    let other = if file.path.starts_with("server/src/live") {
-        "durable"
+    let others: &[&str] = if file.path.starts_with("server/src/live") {
+        &["durable", "ingest"]
     } else if file.path.starts_with("server/src/durable") {
-        "live"
+        &["live", "ingest"]
+    } else if file.path.starts_with("server/src/ingest") {
+        &["live", "durable"]
     } else {
         return Vec::new();
     };
-    let advice = format!("`{other}` is the other plane: what both need belongs into the engine");
-    file.lines_where(file.code(), &advice, |line| has_identifier(line, other))
+    let mut findings = Vec::new();
+    for other in others {
+        let advice = format!("`{other}` is another plane: what both need belongs into the engine");
+        findings.extend(file.lines_where(file.code(), &advice, |line| has_identifier(line, other)));
+    }
+    findings
 }
 
 /// The engine is pure.
