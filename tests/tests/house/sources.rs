@@ -32,9 +32,10 @@ const ENGINE_BANNED: [&str; 14] = [
 ];
 
 /// What the code of each plane may not name.
-const PLANES: [(&str, &[&str]); 3] = [
-    ("server/src/live", &["durable", "embedded"]),
-    ("server/src/durable", &["live", "embedded"]),
+const PLANES: [(&str, &[&str]); 4] = [
+    ("server/src/live", &["durable", "ingest", "embedded"]),
+    ("server/src/durable", &["live", "ingest", "embedded"]),
+    ("server/src/ingest", &["live", "durable", "embedded"]),
     ("server/src/embedded", &["durable"]),
 ];
 
@@ -113,8 +114,8 @@ pub(crate) fn no_function_is_called_get(file: &File) -> Vec<Finding> {
     })
 }
 
-/// The live and the durable plane share the engine and nothing else, and neither knows the embedded
-/// mode, which is made of parts of theirs.
+/// The planes share the engine and nothing else, and none of them knows the embedded mode, which is made
+/// of parts of theirs.
 pub(crate) fn planes_do_not_know_each_other(file: &File) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (folder, others) in PLANES.iter().filter(|(folder, _)| file.path.starts_with(folder)) {
