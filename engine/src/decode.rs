@@ -111,6 +111,15 @@ impl Decoder {
     }
 }
 
+/// Reads a moment as payloads have it: `YYYY-MM-DDTHH:MM:SS[.fraction](Z|±HH:MM)`, in epoch
+/// milliseconds.
+///
+/// # Errors
+/// What keeps the text from naming one millisecond.
+pub fn moment_ms(text: &[u8]) -> Result<i64, TimestampFault> {
+    timestamp::read(text)
+}
+
 /// What a reader found in a payload, beside what the caller gets.
 struct Read<'a> {
     decoded: Decoded<'a>,

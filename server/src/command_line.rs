@@ -35,6 +35,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(("pending", matches)) => pending(matches),
         #[cfg(feature = "demo")]
         Some(("demo", matches)) => demo(matches),
+        Some(("export", matches)) => export(matches),
         _ => tool(&matches),
     };
     match done {
@@ -74,7 +75,8 @@ pub fn command() -> Command {
         ))
         .subcommand(tools::schema::command())
         .subcommand(tools::dlq::command())
-        .subcommand(tools::pending::command());
+        .subcommand(tools::pending::command())
+        .subcommand(tools::export::command());
     #[cfg(feature = "demo")]
     let program = program.subcommand(crate::demo::command());
     tools::Command::augment_subcommands(program)
@@ -183,6 +185,13 @@ fn pending(matches: &ArgMatches) -> Result<ExitCode, End> {
     let config = load(matches).into_config()?;
     let mut out = io::stdout().lock();
     runtime()?.block_on(tools::pending::run(&config, matches, &mut out))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn export(matches: &ArgMatches) -> Result<ExitCode, End> {
+    let store = load(matches).into_store()?;
+    let mut out = io::stdout().lock();
+    runtime()?.block_on(tools::export::run(&store, matches, &mut out))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -79,7 +79,7 @@ pub struct Report {
 /// A part of the program that may be well or not.
 #[derive(Debug)]
 pub struct Component {
-    /// How it is called: `redis`, `database`, `directus`, `roster`, `shards`, `listener`.
+    /// How it is called: `redis`, `database`, `directus`, `roster`, `shards`, `listener`, `devices`.
     pub name: &'static str,
     /// The role that is ready only while this one works or is impaired, if there is one.
     pub needed_by: Option<Role>,

@@ -1,7 +1,8 @@
 //! The commands that answer a question and end.
 //!
-//! They read what they are given and write what they find. Only `check`, `health`, `dlq`, `pending` and
-//! `schema apply` connect to anybody, and only the last one, `dlq requeue` and `dlq drop` change anything.
+//! They read what they are given and write what they find. Only `check`, `health`, `dlq`, `pending`,
+//! `export` and `schema apply` connect to anybody, and only the last one, `dlq requeue` and `dlq drop`
+//! change anything.
 
 mod ask;
 mod budget;
@@ -9,6 +10,7 @@ pub mod check;
 pub(crate) mod config;
 pub(crate) mod dlq;
 mod explain;
+pub(crate) mod export;
 pub mod health;
 mod json;
 mod limits;

@@ -25,6 +25,8 @@ pub struct Pitwall {
     directory: Directory,
     /// Where viewers connect.
     pub live: SocketAddr,
+    /// Where devices connect, with the role `ingest`.
+    pub devices: SocketAddr,
     /// Where operators look.
     pub admin: SocketAddr,
 }
@@ -69,7 +71,7 @@ impl Pitwall {
     fn launch(scene: &Scene, settings: &[(&str, &str)], files_max: u32) -> Self {
         let directory = Directory::new("process").expect("a directory");
         let log = File::create(directory.path().join("log")).expect("a file");
-        let [live, admin] = free_ports();
+        let [live, devices, admin] = free_ports();
         // The shell sets the limit and then becomes the program.
         let mut command = Command::new("sh");
         command
@@ -78,6 +80,8 @@ impl Pitwall {
             .env_clear()
             .env("LIVE_WS_HOST", "127.0.0.1")
             .env("LIVE_WS_PORT", live.port().to_string())
+            .env("INGEST_HOST", "127.0.0.1")
+            .env("INGEST_PORT", devices.port().to_string())
             .env("METRICS_HOST", "127.0.0.1")
             .env("METRICS_PORT", admin.port().to_string())
             .env("LIVE_WS_DRAIN_TIMEOUT_MS", "500")
@@ -86,7 +90,7 @@ impl Pitwall {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log);
-        Self { child: command.spawn().expect("a shell"), directory, live, admin }
+        Self { child: command.spawn().expect("a shell"), directory, live, devices, admin }
     }
 
     /// Its log so far.
@@ -212,9 +216,9 @@ impl Drop for Pitwall {
     }
 }
 
-fn free_ports() -> [SocketAddr; 2] {
-    let both = [(); 2].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port"));
-    both.map(|listener| listener.local_addr().expect("it is bound"))
+fn free_ports() -> [SocketAddr; 3] {
+    let all = [(); 3].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port"));
+    all.map(|listener| listener.local_addr().expect("it is bound"))
 }
 
 /// The program, which lies beside the folder of the tests.

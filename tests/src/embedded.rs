@@ -14,6 +14,9 @@ use crate::program::comes_true;
 /// How long anything may take to come true, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// The exit code of a process whose port was taken between its choice and its use.
+const PORT_TAKEN: i32 = 69;
+
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(5);
 
@@ -47,7 +50,7 @@ impl Embedded {
         embedded
     }
 
-    /// An empty folder and free ports; nothing runs yet.
+    /// An empty folder; nothing runs yet.
     ///
     /// # Panics
     /// See [`Self::start`].
@@ -71,11 +74,12 @@ impl Embedded {
         self.directory.path().join("race")
     }
 
-    /// Starts it, in the folder and on the ports it had before.
+    /// Starts it, in the folder it had before, on other ports.
     ///
     /// # Panics
     /// See [`Self::start`].
     pub fn launch(&mut self) {
+        [self.live, self.devices, self.admin] = free_ports();
         let log = File::options().create(true).append(true).open(self.log_file());
         let mut command = Command::new(program());
         command
@@ -98,13 +102,22 @@ impl Embedded {
     /// # Panics
     /// See [`Self::start`].
     pub fn is_ready(&mut self) {
-        let admin = self.admin;
         let mut ended = None;
         let is_ready = comes_true(PATIENCE, LOOK, || {
-            ended = self.child.as_mut().expect("launched").try_wait().expect("our child");
-            ended.is_some() || page(admin, "/readyz").starts_with("HTTP/1.1 200")
+            ended = self.look();
+            ended.is_some() || page(self.admin, "/readyz").starts_with("HTTP/1.1 200")
         });
         assert!(is_ready && ended.is_none(), "it is not ready, {ended:?}: {}", self.log());
+    }
+
+    /// How it has ended, if it has. One that found a port taken is started again.
+    fn look(&mut self) -> Option<ExitStatus> {
+        let ended = self.child.as_mut().expect("launched").try_wait().expect("our child")?;
+        if ended.code() == Some(PORT_TAKEN) {
+            self.launch();
+            return None;
+        }
+        Some(ended)
     }
 
     /// What it has logged so far, in all its lives.
@@ -144,11 +157,11 @@ impl Embedded {
     /// See [`Self::start`].
     pub fn ended(&mut self) -> ExitStatus {
         let mut ended = None;
-        let mut child = self.child.take().expect("launched");
         until("it has ended", || {
-            ended = child.try_wait().expect("our child");
+            ended = self.look();
             ended.is_some()
         });
+        self.child = None;
         ended.expect("it has just ended")
     }
 
@@ -204,8 +217,18 @@ pub fn until(what: &str, is_true: impl FnMut() -> bool) {
 /// When it cannot be run.
 #[must_use]
 pub fn run(arguments: &[&str], folder: &Path) -> (Option<i32>, String, String) {
+    run_in(&[("EMBEDDED_DIR", folder.display().to_string())], arguments)
+}
+
+/// The same in this environment.
+///
+/// # Panics
+/// When it cannot be run.
+#[must_use]
+pub fn run_in(environment: &[(&str, String)], arguments: &[&str]) -> (Option<i32>, String, String) {
     let mut command = Command::new(program());
-    command.args(arguments).arg("--embedded").arg(folder).env_clear();
+    command.args(arguments).env_clear();
+    command.envs(environment.iter().map(|(name, value)| (name, value)));
     let output = command.output().expect("the program");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("it writes UTF-8");
     (output.status.code(), text(output.stdout), text(output.stderr))

@@ -4,6 +4,7 @@ pub mod child;
 pub mod commit;
 pub mod crowd;
 pub mod devices;
+pub mod ingest;
 pub mod latency;
 pub mod start;
 pub mod writing;

@@ -26,5 +26,6 @@ pub mod redis;
 pub mod sample;
 pub mod scene;
 pub mod simulation;
+pub mod tracker;
 
 pub use bench::counting;

@@ -91,8 +91,8 @@ fn t38_the_image_holds_the_program_alone_and_nobody_is_root() {
         ],
     );
     let default = |name| named(name).expect("a setting").default;
-    let expose = format!("EXPOSE {} {}", default("LIVE_WS_PORT"), default("METRICS_PORT"));
-    has_all(DOCKERFILE, &[&expose]);
+    let ports = ["LIVE_WS_PORT", "INGEST_PORT", "METRICS_PORT"].map(default).join(" ");
+    has_all(DOCKERFILE, &[&format!("EXPOSE {ports}")]);
     let version = MANIFEST.lines().find_map(|line| line.strip_prefix("rust-version = "));
     let version = version.expect("the workspace names its compiler").trim_matches('"');
     assert!(DOCKERFILE.contains(&format!("FROM rust:{version}-slim-bookworm AS build")));
@@ -118,7 +118,12 @@ fn t38_the_containers_may_do_nothing_but_their_work() {
     assert!(seconds(COMPOSE, "stop_grace_period:") > END_SECONDS_MAX);
     let names: Vec<&str> =
         lines(COMPOSE).into_iter().filter_map(|line| line.strip_prefix("INSTANCE_ID: ")).collect();
-    assert_eq!(names, ["pitwall-1", "pitwall-2"], "every instance has a name of its own");
+    let expected = ["pitwall-1", "pitwall-2", "pitwall-ingest"];
+    assert_eq!(names, expected, "every instance has a name of its own");
+    let port = named("INGEST_PORT").expect("a setting").default;
+    let published: Vec<&str> =
+        lines(COMPOSE).into_iter().filter(|line| line.starts_with("ports:")).collect();
+    assert_eq!(published, [format!("ports: [\"{port}:{port}\"]")], "devices come from outside");
 }
 
 #[test]
@@ -165,9 +170,17 @@ fn every_setting_that_the_guide_and_the_files_name_exists() {
         for word in text.split(|c| !is_part(c)).filter(|word| word.contains('_')) {
             let name = word.strip_suffix("_FILE").unwrap_or(word);
             let of_compose = ["LIVE_DOMAIN", "PLATFORM_NETWORK"].contains(&word);
-            let is_ours = ["LIVE_", "DIRECTUS_", "REDIS_", "POSTGRES_", "METRICS_", "INSTANCE_"]
-                .iter()
-                .any(|prefix| word.starts_with(prefix));
+            let prefixes = [
+                "LIVE_",
+                "DIRECTUS_",
+                "REDIS_",
+                "POSTGRES_",
+                "METRICS_",
+                "INSTANCE_",
+                "INGEST_",
+                "DEVICE_",
+            ];
+            let is_ours = prefixes.iter().any(|prefix| word.starts_with(prefix));
             assert!(!is_ours || of_compose || named(name).is_some(), "{file}: {word}");
         }
     }

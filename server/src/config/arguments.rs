@@ -26,6 +26,13 @@ pub fn with_setting(command: Command, name: &str) -> Command {
     with_settings_that(command, name, |it| it == name)
 }
 
+/// Adds the flags that say where positions are stored, and the one for a file that holds settings.
+#[must_use]
+pub fn with_stores(command: Command) -> Command {
+    let stores = ["EMBEDDED_DIR", "POSTGRES_URL"];
+    with_settings_that(command, stores[0], |it| stores.contains(&it))
+}
+
 /// The flags of the settings that fit; the help shows `example` as a flag and as a variable.
 fn with_settings_that(command: Command, example: &str, fits: impl Fn(&str) -> bool) -> Command {
     let file = Arg::new(FILE_FLAG)

@@ -1,6 +1,7 @@
 //! From text to [`Config`]: every value is read by its kind, all mistakes are told at once.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
 
 use engine::time::Rate;
 
@@ -63,11 +64,28 @@ impl Loaded {
         }
     }
 
+    /// Where positions are stored, for who needs no other setting.
+    pub fn into_store(self) -> Result<Store, Stop> {
+        match &self.config.embedded {
+            Some(embedded) => Ok(Store::Folder(embedded.directory.clone())),
+            None => self.into_postgres_url().map(Store::Postgres),
+        }
+    }
+
     /// The one message that names every mistake, when there is one.
     #[must_use]
     pub fn stop(&self) -> Option<Stop> {
         stop(self.mistakes().iter())
     }
+}
+
+/// Where positions are stored.
+#[derive(Clone, Debug)]
+pub enum Store {
+    /// In the folder of the embedded mode.
+    Folder(PathBuf),
+    /// In the PostgreSQL of this address.
+    Postgres(Secret),
 }
 
 fn stop<'a>(mistakes: impl Iterator<Item = &'a Remark>) -> Option<Stop> {

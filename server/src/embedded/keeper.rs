@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use engine::id::EventId;
-use engine::limits::DEVICES_MAX;
+use engine::limits::{DEVICES_MAX, EVENT_SLOTS_MAX};
 use engine::position::Position;
 use engine::roster::{Registration, Roster};
 use engine::teltonika::Imei;
@@ -103,7 +103,8 @@ impl Keeper {
             context: context.clone(),
             directory: directory.to_owned(),
             history,
-            stamps: stamps(directory, &file),
+            // It may have changed since it was read: it is looked at once more.
+            stamps: Vec::new(),
             file,
             mistakes: None,
             seen,
@@ -132,25 +133,23 @@ impl Keeper {
     pub(super) fn tick(&mut self) -> Vec<SourceMail> {
         let mut mail = Vec::new();
         let stamps_now = stamps(&self.directory, &self.file);
-        if stamps_now != self.stamps {
+        // A file that a faulty roster names is not among those that are looked at, so it is read again
+        // until it is right.
+        if stamps_now != self.stamps || self.mistakes.is_some() {
             match RosterFile::read(&self.directory) {
                 Ok(file) => {
-                    self.numbers.read.increment();
-                    // The courses it names now are looked at from now on.
+                    // The courses it names now are looked at from now on; the file itself as it was
+                    // before it was read, so that no change is missed.
                     self.stamps = stamps(&self.directory, &file);
-                    (self.file, self.mistakes, self.full) = (file, None, None);
-                    mail = self.apply();
-                    self.tell_known();
-                    self.context.log.info("the roster was read again", &[]);
+                    self.stamps[..1].clone_from_slice(&stamps_now[..1]);
+                    self.mistakes = None;
+                    if file != self.file {
+                        mail = self.renew(file);
+                    }
                 }
                 Err(mistakes) => {
-                    self.numbers.failed.increment();
                     self.stamps = stamps_now;
-                    let words = mistakes.to_string();
-                    let remedy = "The roster before it stays in use until it is put right.";
-                    let fields = [("mistakes", words.as_str()), ("remedy", remedy)];
-                    self.context.log.error("the roster was not read again", &fields);
-                    self.mistakes = Some(mistakes);
+                    self.has_failed(mistakes);
                 }
             }
         }
@@ -158,6 +157,27 @@ impl Keeper {
         self.tell();
         self.reminder.tick(&self.component, self.context.clock);
         mail
+    }
+
+    /// The file says something else than before.
+    fn renew(&mut self, file: RosterFile) -> Vec<SourceMail> {
+        self.numbers.read.increment();
+        self.context.log.info("the roster was read again", &[]);
+        (self.file, self.full) = (file, None);
+        self.tell_known();
+        self.apply()
+    }
+
+    /// The file cannot be used. Mistakes that were told before are not told again.
+    fn has_failed(&mut self, mistakes: Mistakes) {
+        if self.mistakes.as_ref() == Some(&mistakes) {
+            return;
+        }
+        self.numbers.failed.increment();
+        let words = mistakes.to_string();
+        let fields = [("mistakes", words.as_str()), ("effect", OLD_ROSTER)];
+        self.context.log.error("the roster was not read again", &fields);
+        self.mistakes = Some(mistakes);
     }
 
     /// Devices that have just sent. What the source is to be told before their positions.
@@ -216,7 +236,9 @@ impl Keeper {
             let named = self.file.devices_of(event.id).map(|device| device.imei.clone());
             registered.extend(named.map(|imei| (imei, event.id)));
             if event.takes_any {
-                registered.extend(self.seen.iter().map(|imei| (imei.clone(), event.id)));
+                let named_count = self.file.devices_of(event.id).count();
+                let others = self.seen.iter().take(EVENT_SLOTS_MAX.saturating_sub(named_count));
+                registered.extend(others.map(|imei| (imei.clone(), event.id)));
             }
         }
         registered

@@ -95,10 +95,12 @@ impl Source {
                     let mail = self.parts.keeper.tick();
                     self.tell(mail).await;
                 }
-                count = self.parts.packets.recv_many(&mut batch, PACKETS_AT_ONCE), if !self.parts.packets.is_closed() || !self.parts.packets.is_empty() => {
-                    if count > 0 {
-                        self.take(&mut batch).await;
+                count = self.parts.packets.recv_many(&mut batch, PACKETS_AT_ONCE) => {
+                    if count == 0 {
+                        // The listener has ended, which it does only when the process leaves.
+                        break;
                     }
+                    self.take(&mut batch).await;
                 }
             }
         }

@@ -110,6 +110,7 @@ pub(super) fn start(context: &Context, table: Table, handle: StoreHandle) -> Res
         component,
         heartbeat: context.status.heartbeat("store", SILENCE_MS_MAX),
         reminder: Reminder::default(),
+        is_stopped: false,
     };
     let run = move || {
         let _alarm = writer.context.shutdown.alarm(ENDED_EARLY);
@@ -131,6 +132,8 @@ struct Writer {
     component: Arc<Component>,
     heartbeat: Arc<Heartbeat>,
     reminder: Reminder,
+    /// It has been told that the store is stopped on purpose.
+    is_stopped: bool,
 }
 
 impl Writer {
@@ -151,6 +154,10 @@ impl Writer {
                 Gathered::None => continue,
                 Gathered::Ended => return,
             }
+            // It may have been stopped while a packet was waited for.
+            if !is_leaving && self.rests() {
+                continue;
+            }
             if self.commit(&mut batch) {
                 continue;
             }
@@ -163,18 +170,20 @@ impl Writer {
     }
 
     /// True while the store is stopped on purpose; then a moment has passed.
-    fn rests(&self) -> bool {
-        let is_stopped = self.component.report().state == State::Impaired;
-        let Some(left) = self.handle.paused_for() else {
-            if is_stopped {
+    fn rests(&mut self) -> bool {
+        let was_stopped = self.is_stopped;
+        let left = self.handle.paused_for();
+        self.is_stopped = left.is_some();
+        let Some(left) = left else {
+            if was_stopped {
                 self.component.is_working(WELL);
             }
             return false;
         };
-        if !is_stopped {
+        if !was_stopped {
             let reason = format!("The store is stopped on purpose, for {} s.", left.as_secs() + 1);
             let remedy = "Nothing: it goes on by itself.";
-            self.component.set(State::Impaired, &reason, HELD, remedy);
+            self.component.set(State::Failed, &reason, HELD, remedy);
         }
         sleep(left.min(LOOK));
         true

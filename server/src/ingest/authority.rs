@@ -121,7 +121,7 @@ impl Keeper {
         let database = Database::new(&self.context, "authority");
         let period = Duration::from_millis(self.context.config.ingest.authority_refresh_ms);
         let mut reminder = Reminder::default();
-        loop {
+        while self.context.shutdown.stage() < Stage::Leaving {
             let began = Instant::now();
             let pause = match read(&database).await {
                 Ok(read) => {

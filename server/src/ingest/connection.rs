@@ -1,7 +1,8 @@
 //! One device: who it is, its packets one after the other, and an answer for each that is safe.
 //!
 //! A silent device holds no buffer: what has arrived is read into memory that all devices of the
-//! thread share, and only half a packet is kept. One packet of a device waits at a time; what it sends
+//! thread share, and only half a packet is kept. It is read when the queue has room for a packet, or
+//! when it is clear that it will have none soon. One packet of a device waits at a time; what it sends
 //! meanwhile stays in the kernel.
 
 use std::cell::RefCell;
@@ -15,7 +16,7 @@ use engine::teltonika::{
     HELLO_ACCEPTED, HELLO_REFUSED, Imei, Incoming, Malformed, Reaction, Stream,
 };
 use tokio::net::TcpStream;
-use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::mpsc::Permit;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
@@ -25,6 +26,10 @@ use super::numbers::{End, Numbers};
 use super::packets::Packet;
 use super::places::Place;
 use crate::clock::microseconds;
+
+/// How long a device is left unread while the queue is full: a crowd is over by then, and devices wait
+/// longer for an answer. Then it is read, and what it sent is thrown away: it is still there, too.
+const ROOM_MS_MAX: u64 = 5_000;
 
 /// Read at once from one device: the largest packet and what follows it. One such buffer for all
 /// devices of a thread.
@@ -70,18 +75,23 @@ impl Connection {
             .unwrap_or_else(|_elapsed| Err(self.unintroduced()))?;
         self.send(&[HELLO_ACCEPTED])?;
         self.door.numbers.accepted.increment();
-        self.listen(&imei, first).await?;
+        let door = self.door.clone();
+        self.listen(&imei, first, None).await?;
         loop {
-            let heard = timeout(idle, self.hear()).await.map_err(|_elapsed| End::Idle)??;
-            self.listen(&imei, heard).await?;
+            let readable = timeout(idle, self.stream.readable()).await;
+            readable.map_err(|_elapsed| End::Idle)?.map_err(|_error| End::Broken)?;
+            let room = room(&door).await;
+            if let Some(said) = self.heard()? {
+                self.listen(&imei, said, room).await?;
+            }
         }
     }
 
     /// Who it is, once that is known to be welcome, and what it has said beyond that.
     async fn introduction(&mut self) -> Result<(Imei, Vec<Said>), End> {
         let mut said = loop {
-            let said = self.hear().await?;
-            if !said.is_empty() {
+            self.stream.readable().await.map_err(|_error| End::Broken)?;
+            if let Some(said) = self.heard()?.filter(|said| !said.is_empty()) {
                 break said.into_iter();
             }
         };
@@ -110,27 +120,26 @@ impl Connection {
         }
     }
 
-    /// Waits for bytes and takes what they say; nothing when it is not all there yet.
-    async fn hear(&mut self) -> Result<Vec<Said>, End> {
-        loop {
-            self.stream.readable().await.map_err(|_error| End::Broken)?;
-            if self.door.is_leaving() {
-                return Err(End::Leaving);
-            }
-            let heard = ROOM.with_borrow_mut(|room| match self.stream.try_read(room) {
-                Ok(0) => Err(End::Left),
-                Ok(count) => Ok(Some(taken(&mut self.parser, &room[..count]))),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
-                Err(_) => Err(End::Broken),
-            });
-            if let Some(said) = heard? {
-                return Ok(said);
-            }
+    /// What has arrived says this; nothing when nothing has.
+    fn heard(&mut self) -> Result<Option<Vec<Said>>, End> {
+        if self.door.is_leaving() {
+            return Err(End::Leaving);
         }
+        ROOM.with_borrow_mut(|room| match self.stream.try_read(room) {
+            Ok(0) => Err(End::Left),
+            Ok(count) => Ok(Some(taken(&mut self.parser, &room[..count]))),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(_) => Err(End::Broken),
+        })
     }
 
-    /// Does with each thing what it deserves.
-    async fn listen(&self, imei: &Imei, said: Vec<Said>) -> Result<(), End> {
+    /// Does with each thing what it deserves. There may be room for one packet already.
+    async fn listen(
+        &self,
+        imei: &Imei,
+        said: Vec<Said>,
+        mut room: Option<Permit<'_, Packet>>,
+    ) -> Result<(), End> {
         let mut said = said.into_iter();
         while let Some(one) = said.next() {
             match one {
@@ -141,7 +150,11 @@ impl Connection {
                     }
                     let (safe, told) = oneshot::channel();
                     let packet = Packet { imei: *imei, codec, data, checksum, records, safe };
-                    let is_answered = self.hand_on(packet, told).await?;
+                    let place = match room.take() {
+                        Some(place) => Some(place),
+                        None => self::room(&self.door).await,
+                    };
+                    let is_answered = self.hand_on(packet, told, place).await?;
                     // It could not tell which of its packets the next answer is for.
                     if !is_answered && said.len() > 0 {
                         return Err(End::Impatient);
@@ -159,17 +172,19 @@ impl Connection {
     }
 
     /// Has a packet made safe and answers it then; false when it cannot be made safe now.
-    async fn hand_on(&self, packet: Packet, told: oneshot::Receiver<()>) -> Result<bool, End> {
+    async fn hand_on(
+        &self,
+        packet: Packet,
+        told: oneshot::Receiver<()>,
+        room: Option<Permit<'_, Packet>>,
+    ) -> Result<bool, End> {
         let numbers = &self.door.numbers;
         let (records, began) = (packet.records, Instant::now());
-        match self.door.packets.try_send(packet) {
-            Ok(()) => {}
-            Err(TrySendError::Full(_)) => {
-                numbers.queue_full.increment();
-                return Ok(false);
-            }
-            Err(TrySendError::Closed(_)) => return Err(End::Leaving),
-        }
+        let Some(room) = room else {
+            numbers.queue_full.increment();
+            return Ok(false);
+        };
+        room.send(packet);
         let _waiting = Waiting::new(numbers);
         if told.await.is_err() {
             numbers.unsafe_packets.increment();
@@ -202,6 +217,12 @@ impl Connection {
             _ => End::Malformed,
         }
     }
+}
+
+/// Room for one packet, when there is some soon.
+async fn room(door: &Door) -> Option<Permit<'_, Packet>> {
+    // At the end, when nobody takes packets any more, there is none, either.
+    timeout(Duration::from_millis(ROOM_MS_MAX), door.packets.reserve()).await.ok()?.ok()
 }
 
 /// What the bytes say, and what was kept of those before.

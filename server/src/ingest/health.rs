@@ -65,7 +65,7 @@ impl Health {
     /// Redis lets us in. What it refused before, it may refuse again.
     pub(super) fn is_connected(&self) {
         self.change(|found| match &mut found.trouble {
-            Trouble::Starting | Trouble::Failed(_, Class::Cut | Class::Elsewhere) => {
+            Trouble::Starting | Trouble::Failed(_, Class::Cut) => {
                 found.trouble = Trouble::None;
             }
             _ => {}

@@ -1,7 +1,7 @@
 //! How the time that an orderly end may take is shared out among the parts.
 
 use crate::config::settings::DRAIN_MS_MAX;
-use crate::{durable, lease};
+use crate::{durable, ingest, lease};
 
 /// The longest orderly end: what kills a process that does not end waits for 30 s.
 const END_MS_MAX: u64 = 25_000;
@@ -51,6 +51,7 @@ const _: () = {
     assert!(longest.total_ms() <= END_MS_MAX && longest.commit_ms > 0);
     // A thread that uses all of its time has ended when the others have.
     assert!(longest.commit_ms + longest.viewers_ms + THREADS_END_MS >= durable::END_MS_MAX);
+    assert!(longest.commit_ms + longest.viewers_ms + THREADS_END_MS >= ingest::END_MS_MAX);
 };
 
 #[cfg(test)]

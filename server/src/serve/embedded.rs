@@ -12,7 +12,7 @@ use crate::embedded::{self, StoreHandle};
 use crate::error::Stop;
 use crate::live::access::doorkeeper::Doorkeeper;
 use crate::metrics::Section;
-use crate::page::Token;
+use crate::page::{Page, Token};
 use crate::{Listeners, admin};
 
 impl Running {
@@ -26,8 +26,9 @@ impl Running {
     ) -> Result<Self, Stop> {
         let opened = embedded::open(context, directory)?;
         let config = context.config.embedded.as_ref();
-        let token = config.and_then(|it| it.token.clone()).map(Token::new);
-        let doorkeeper = Doorkeeper::new(token, opened.events.clone());
+        let token = config.and_then(|it| it.token.as_ref()).map(Token::new);
+        let page = Page { data: opened.page.clone(), token };
+        let doorkeeper = Doorkeeper::new(page.token, opened.events.clone());
         let mut sections: Vec<Arc<dyn Section>> = Vec::new();
         let mut tasks = JoinSet::new();
         let (Some(viewers), Some(devices)) = (listeners.live, listeners.ingest) else {

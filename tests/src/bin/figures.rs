@@ -7,19 +7,22 @@
 //! cargo run --release --package tests --bin figures -- devices   [--devices N] [--rate N] [--seconds N]
 //! cargo run --release --package tests --bin figures -- commit    [--rate N]... [--seconds N]
 //! cargo run --release --package tests --bin figures -- writing   [--quick]
+//! cargo run --release --package tests --bin figures -- ingest    [--devices N] [--senders N] [--records N] [--seconds N]
 //! ```
 //!
 //! `start` is the start of a race: everybody connects at once, each with a snapshot. `latency` is the
 //! race: each device reports once a second, and each frame is timed from XADD to the client. `crowd`
-//! is as many viewers as one process of the load generator can hold, `devices` as many records as it can
-//! send to who answers everything at once: both measure the load generator. `commit` times each row from its XADD to its commit. `writing` is what a row costs the database, beside
-//! `\copy` of psql. They time a machine, so they never gate a change.
+//! is as many viewers as one process of the load generator can hold, `devices` as many records as it
+//! can send to who answers everything at once: both measure the load generator. `commit` times each row
+//! from its XADD to its commit. `writing` is what a row costs the database, beside `\copy` of psql.
+//! `ingest` is what devices cost, and how many records of theirs go through. They time a machine, so
+//! they never gate a change.
 
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use tests::figures::{child, commit, crowd, devices, latency, start, writing};
+use tests::figures::{child, commit, crowd, devices, ingest, latency, start, writing};
 
 #[derive(Debug, Parser)]
 #[command(name = "figures")]
@@ -77,12 +80,26 @@ enum What {
         #[arg(long)]
         quick: bool,
     },
+    /// Devices straight to pitwall.
+    Ingest {
+        #[arg(long, default_value_t = 10_000)]
+        devices: usize,
+        #[arg(long, default_value_t = 1_000)]
+        senders: usize,
+        #[arg(long, default_value_t = 10)]
+        records: u8,
+        #[arg(long, default_value_t = 10)]
+        seconds: u64,
+    },
     /// The program under measure; started by the others.
     #[command(hide = true)]
     Serve { redis_url: String, postgres_url: String, directus_port: u16 },
     /// The listener that answers devices; started by `devices`.
     #[command(hide = true)]
     Answer,
+    /// The same, listening to devices.
+    #[command(hide = true)]
+    Listen { redis_url: String },
 }
 
 fn main() -> ExitCode {
@@ -99,6 +116,10 @@ fn main() -> ExitCode {
         What::Serve { redis_url, postgres_url, directus_port } => {
             child::serve(&redis_url, &postgres_url, directus_port);
         }
+        What::Ingest { devices, senders, records, seconds } => {
+            ingest::run(ingest::Plan { devices, senders, records, seconds });
+        }
+        What::Listen { redis_url } => child::listen(&redis_url),
     }
     ExitCode::SUCCESS
 }

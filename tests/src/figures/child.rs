@@ -37,11 +37,40 @@ pub fn serve(redis_url: &str, postgres_url: &str, directus_port: u16) {
         .expect("it serves until it is killed");
 }
 
+/// The same for one that listens to devices and does nothing else.
+///
+/// # Panics
+/// When the program ends with an error.
+pub fn listen(redis_url: &str) {
+    let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let mut config = Config::new(redis_url, "postgres://nobody@127.0.0.1:1/nothing");
+    config.roles = Roles::INGEST;
+    config.ingest.host = loopback;
+    config.ingest.port = 0;
+    config.admin.host = loopback;
+    config.admin.port = 0;
+    if let Some(words) = pitwall::process::allow_descriptors(&config) {
+        say_to_operator(&words);
+    }
+    let listeners = Listeners::bind(&config).expect("free ports");
+    let port = |listener: &std::net::TcpListener| listener.local_addr().expect("bound").port();
+    let devices = listeners.ingest.as_ref().expect("it listens to devices");
+    say(&format!("{} {}", port(devices), port(&listeners.admin)));
+    let log = Log::to(Level::Warn, "figures", io::stderr());
+    pitwall::run(config, log, listeners, Shutdown::default())
+        .expect("it listens until it is killed");
+}
+
+#[expect(clippy::print_stderr, reason = "the standard output is for the ports")]
+fn say_to_operator(words: &str) {
+    eprintln!("{words}");
+}
+
 /// A running child, killed when dropped.
 #[derive(Debug)]
 pub struct Served {
     child: Child,
-    /// Where viewers connect.
+    /// Where viewers connect, or devices when it listens to those.
     pub live: SocketAddr,
     /// Where operators look.
     pub admin: SocketAddr,
@@ -63,8 +92,21 @@ impl Served {
     /// When it does not start.
     #[must_use]
     pub fn start(redis_url: &str, postgres_url: &str, directus_port: u16) -> Self {
+        Self::launch(&["serve", redis_url, postgres_url, &directus_port.to_string()])
+    }
+
+    /// Starts this program again as one that listens to devices.
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[must_use]
+    pub fn listening(redis_url: &str) -> Self {
+        Self::launch(&["listen", redis_url])
+    }
+
+    fn launch(arguments: &[&str]) -> Self {
         let mut child = Command::new(env::current_exe().expect("this program"))
-            .args(["serve", redis_url, postgres_url, &directus_port.to_string()])
+            .args(arguments)
             .stdout(Stdio::piped())
             .spawn()
             .expect("the child starts");

@@ -33,10 +33,8 @@ fn drive(
 ) -> JoinHandle<Memory> {
     std::thread::spawn(move || {
         while !stop.load(Ordering::Relaxed) {
-            let Ok(mut device) = Device::connect(address, &imei) else {
-                std::thread::yield_now();
-                continue;
-            };
+            // Who cannot connect any more has seen the kill.
+            let Ok(mut device) = Device::connect(address, &imei) else { break };
             while !stop.load(Ordering::Relaxed) {
                 while memory.unanswered.len() < 5 {
                     memory.unanswered.push(time_ms(memory.made));
@@ -62,6 +60,7 @@ fn live_and_die(seed: u64) {
     let mut memories: Vec<Memory> = (0..DEVICES).map(|_| Memory::default()).collect();
     for life in 0..LIVES {
         embedded.launch();
+        embedded.is_ready();
         let (stop, answered) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default());
         let drivers: Vec<_> = memories
             .drain(..)

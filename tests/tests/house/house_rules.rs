@@ -49,7 +49,12 @@ fn live_and_durable_do_not_know_each_other() {
     let examples: &[Example<'_>] = &[
         ("server/src/live/source.rs", "use crate::durable::writer;", &[1]),
         ("server/src/durable.rs", "\nuse crate::{live, error};", &[2]),
+        ("server/src/ingest/listener.rs", "use crate::live::admission;", &[1]),
         ("server/src/live/source.rs", "// durable reads apart\nuse engine::decode;", &[]),
+        ("server/src/live/access.rs", "use crate::embedded::StoreHandle;", &[1]),
+        ("server/src/durable/lane.rs", "use crate::embedded::StoreHandle;", &[1]),
+        ("server/src/embedded/keeper.rs", "use crate::live::source::SourceMail;", &[]),
+        ("server/src/embedded/store.rs", "use crate::durable::lane;", &[1]),
         ("server/src/lib.rs", "mod durable; mod live;", &[]),
     ];
     check(sources::planes_do_not_know_each_other, examples);

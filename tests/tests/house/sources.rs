@@ -31,6 +31,14 @@ const ENGINE_BANNED: [&str; 14] = [
     "tokio",
 ];
 
+/// What the code of each plane may not name.
+const PLANES: [(&str, &[&str]); 4] = [
+    ("server/src/live", &["durable", "ingest", "embedded"]),
+    ("server/src/durable", &["live", "ingest", "embedded"]),
+    ("server/src/ingest", &["live", "durable", "embedded"]),
+    ("server/src/embedded", &["durable"]),
+];
+
 /// Words that have a better one here, as the words an identifier is made of.
 const SYNONYMS: [(&[&str], &str); 8] = [
     (&["tracker", "id"], "device"),
@@ -106,17 +114,20 @@ pub(crate) fn no_function_is_called_get(file: &File) -> Vec<Finding> {
     })
 }
 
-/// The live and the durable plane share the engine and nothing else.
+/// The planes share the engine and nothing else, and none of them knows the embedded mode, which is made
+/// of parts of theirs.
 pub(crate) fn planes_do_not_know_each_other(file: &File) -> Vec<Finding> {
-    let other = if file.path.starts_with("server/src/live") {
-        "durable"
-    } else if file.path.starts_with("server/src/durable") {
-        "live"
-    } else {
-        return Vec::new();
-    };
-    let advice = format!("`{other}` is the other plane: what both need belongs into the engine");
-    file.lines_where(file.code(), &advice, |line| has_identifier(line, other))
+    let mut findings = Vec::new();
+    for (folder, others) in PLANES.iter().filter(|(folder, _)| file.path.starts_with(folder)) {
+        for other in *others {
+            let advice = format!(
+                "`{other}` is nothing that {folder} knows: what both need belongs into the engine"
+            );
+            findings
+                .extend(file.lines_where(file.code(), &advice, |line| has_identifier(line, other)));
+        }
+    }
+    findings
 }
 
 /// The engine is pure.

@@ -214,6 +214,7 @@ impl Scene {
                     self.offer(&device_id, &position);
                 }
             }
+            SourceMail::Arrived(arrived) => panic!("the keeper takes nothing in: {arrived:?}"),
             SourceMail::Withdraw(all) => {
                 for withdrawn in all {
                     for slots in self.slots_of(&withdrawn.device_id) {

@@ -133,7 +133,7 @@ fn a_stopped_store_answers_nobody_and_commits_all_of_it_afterwards() {
     let table = Table::open(&folder.0).unwrap();
     let started = start(&context, table, handle.clone()).unwrap();
     let mut told = send(&started, &[TIME_MS]);
-    until("it says so", || state(&context) == State::Impaired);
+    until("it says so", || state(&context) == State::Failed);
     assert_eq!(told.try_recv(), Err(TryRecvError::Empty));
     handle.pause(Duration::ZERO);
     told.blocking_recv().unwrap();
@@ -170,4 +170,22 @@ fn a_file_that_is_no_store_is_refused_with_what_to_do() {
     drop(table);
     let stop = Table::open(&folder.0).unwrap_err().to_string();
     assert!(stop.contains("newer version"), "{stop}");
+}
+
+#[test]
+fn after_a_full_disk_the_same_commit_works_whole() {
+    let folder = Folder::new();
+    let mut table = Table::open(&folder.0).unwrap();
+    let pages: i64 =
+        table.connection().query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
+    table.connection().pragma_update(None, "max_page_count", pages).unwrap();
+    let times: Vec<u64> = (0..100).map(|index| TIME_MS + index).collect();
+    let parcels = [Reader::default().read(packet(IMEI, &times).0)];
+    for _ in 0..2 {
+        assert!(table.store(&parcels, 0).is_err());
+        assert_eq!(folder.count(), 0, "nothing of it is there");
+    }
+    table.connection().pragma_update(None, "max_page_count", 1_000_000).unwrap();
+    let stored = table.store(&parcels, 0).unwrap();
+    assert_eq!((stored.inserted, stored.duplicate, folder.count()), (100, 0, 100));
 }

@@ -116,7 +116,7 @@ mod tests {
 
     fn doorkeeper(token: Option<&str>, events: &[u128]) -> Arc<Doorkeeper> {
         let events: Arc<[EventId]> = events.iter().map(|&event| EventId(event)).collect();
-        let token = token.map(|token| Token::new(Secret::new(token)));
+        let token = token.map(|token| Token::new(&Secret::new(token)));
         Doorkeeper::new(token, watch::channel(events).1)
     }
 
