@@ -32,6 +32,8 @@ pub mod http;
 
 pub mod lease;
 
+pub mod page;
+
 pub mod live;
 
 pub mod durable;

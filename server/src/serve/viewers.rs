@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{LOOK, ends};
+use crate::config::{LiveConfig, PageMode};
 use crate::context::Context;
 use crate::error::Stop;
 use crate::lease::Known;
@@ -22,6 +23,7 @@ use crate::live::shard_loop::{self, Parts, Window, Windows};
 use crate::live::upgrade::{Door, Meter};
 use crate::live::{roster, source, upgrade};
 use crate::metrics::Section;
+use crate::page::{Desk, Page};
 use crate::shutdown::{Shutdown, Stage};
 
 /// How long the listener waits to hear that no other process of the same name lives, so that a second
@@ -62,7 +64,8 @@ impl Plane {
         tasks.spawn(access.clone().run(asks, addresses.clone()));
         let opening = alone(lease.is_alone.clone(), context.shutdown.clone());
         let shards = addresses.clone();
-        let door = Door { context: context.clone(), access, admission, shards, meter };
+        let desk = desk(&context.config.live);
+        let door = Door { context: context.clone(), access, admission, shards, meter, desk };
         tasks.spawn(upgrade::run(listener, door, opening));
         Ok(Self { addresses, shards: threads, source: source.thread })
     }
@@ -86,6 +89,12 @@ impl Plane {
         }
         self.source
     }
+}
+
+/// Answers for the live page, if it is wanted.
+fn desk(live: &LiveConfig) -> Option<Desk> {
+    let is_wanted = live.page == PageMode::On;
+    is_wanted.then(|| Desk::new(Page::without_events(live.page_style.as_ref()), live))
 }
 
 type Shards = (Arc<[Address]>, Vec<JoinHandle<()>>, Vec<Arc<Window>>);

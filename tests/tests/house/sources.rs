@@ -44,9 +44,10 @@ const SYNONYMS: [(&[&str], &str); 8] = [
 ];
 
 /// Places where a test may pause, each with the reason.
-const PAUSES: [(&str, &str); 5] = [
+const PAUSES: [(&str, &str); 6] = [
     ("tests/src/program.rs", "asks a starting server again until its deadline"),
     ("tests/src/scene.rs", "looks again until what is awaited has come true, or its deadline"),
+    ("tests/src/bin/stage.rs", "publishes at a rate until it is told to stop"),
     ("tests/src/figures/latency.rs", "publishes each position when it is due"),
     ("tests/src/figures/commit.rs", "publishes at a rate, and waits until all is stored"),
     ("tests/src/figures/start.rs", "measures what an idle crowd costs in a time"),

@@ -74,6 +74,7 @@ impl Entrance {
             admission: admission.clone(),
             shards: shards.clone(),
             meter: meter.clone(),
+            desk: None,
         };
         let running = runtime.spawn(upgrade::run(listener, door, async {}));
         drop(inside);
