@@ -26,11 +26,11 @@ pub(super) static FILES: [File; 6] = [
         compressed: Some(include_bytes!("../../web/dist/page/index-BuUGab2M.css.gz")),
     },
     File {
-        path: "/page/index-Drk0_8L6.js",
+        path: "/page/index-YFYi5RNH.js",
         content_type: "text/javascript; charset=utf-8",
         is_named_by_content: true,
-        plain: include_bytes!("../../web/dist/page/index-Drk0_8L6.js"),
-        compressed: Some(include_bytes!("../../web/dist/page/index-Drk0_8L6.js.gz")),
+        plain: include_bytes!("../../web/dist/page/index-YFYi5RNH.js"),
+        compressed: Some(include_bytes!("../../web/dist/page/index-YFYi5RNH.js.gz")),
     },
     File {
         path: "/page/maplibre-gl-worker-CZtFQQIV.mjs",

@@ -54,8 +54,11 @@ export interface Connection {
   readonly frameCount: number;
 }
 
-/** So long a reply may take. */
+/** So long a connection may take to open, and a reply to come. */
+const OPEN_MS = 15_000;
 const REPLY_MS = 5_000;
+/** A long snapshot over a slow line needs more: the wait doubles with each that was too short. */
+const REPLY_MS_MAX = 60_000;
 /** After so long without a message we ask; so long after that the connection is given up. */
 const QUIET_MS = 52_000;
 const SILENCE_MS = 60_000;
@@ -82,21 +85,23 @@ export function connect(options: Options): Connection {
   let events = new Set(options.events);
   let socket: WebSocket | undefined;
   let attempt = 0;
+  let replyMs = REPLY_MS;
   let frameCount = 0;
   let lastMessageMs = 0;
   let isOver = false;
   let timers = new Set<Timer>();
   let retryTimer: Timer | undefined;
   let settled: Timer | undefined;
-  let state: State;
+  let state: State | undefined;
   /** Subscribes that wait for their reply. */
   let awaited = new Map<string, Timer>();
   const live = new Set<string>();
   const refused = new Map<string, Refused>();
 
   function say(status: Status, reason: string, more?: { retryAtMs?: number; code?: number }): void {
+    const said = JSON.stringify(state);
     state = { status, reason, ...more, refused: [...refused.values()] };
-    options.onState?.(state);
+    if (JSON.stringify(state) !== said) options.onState?.(state);
   }
 
   function after(ms: number, work: () => void): Timer {
@@ -125,7 +130,7 @@ export function connect(options: Options): Connection {
     socket = own;
     own.onopen = () => {
       heard();
-      [...events].forEach(subscribe);
+      [...events].forEach((event, at) => subscribe(event, at));
       // Without anything to watch there is nothing to wait for.
       judge();
     };
@@ -134,8 +139,9 @@ export function connect(options: Options): Connection {
       take(String(data));
     };
     own.onclose = ({ code }) => lost(code);
-    // A connection that never opens is as lost as one that falls silent.
-    heard();
+    after(OPEN_MS, () => {
+      if (own.readyState !== 1) lost(1006, 'The server cannot be reached');
+    });
   }
 
   /** Forgets the socket; whatever still comes over it is not heard. */
@@ -155,10 +161,11 @@ export function connect(options: Options): Connection {
     if (asked === 'login' || asked === 'stop') {
       return say(asked === 'login' ? 'login' : 'stopped', why, { code });
     }
-    const ms = pauseMs(asked, attempt, Math.random);
+    const ms = Math.round(pauseMs(asked, attempt, Math.random));
     attempt += 1;
     retryTimer = setTimeout(open, ms);
-    say('waiting', why, { retryAtMs: Date.now() + ms, code });
+    const reason = globalThis.navigator?.onLine === false ? 'This device is offline' : why;
+    say('waiting', reason, { retryAtMs: Date.now() + ms, code });
   }
 
   let watcher: Timer | undefined;
@@ -171,7 +178,7 @@ export function connect(options: Options): Connection {
   /** Asks a quiet server for something; gives a silent one up. */
   function watchSilence(): void {
     const silentMs = Date.now() - lastMessageMs;
-    if (silentMs >= SILENCE_MS || (silentMs >= QUIET_MS && socket?.readyState !== 1)) {
+    if (silentMs >= SILENCE_MS) {
       return lost(1006, 'Nothing has been heard from the server for a minute');
     }
     if (silentMs >= QUIET_MS) {
@@ -187,12 +194,17 @@ export function connect(options: Options): Connection {
   }
 
   function subscribe(event: string, index = 0): void {
-    after(Math.max(0, index - BURST + 1) * PACE_MS, () => {
-      if (!events.has(event)) return;
-      const late = (): void => lost(1006, 'The server does not answer');
-      awaited.set(event, after(REPLY_MS, late));
+    if (index >= BURST) {
+      after((index - BURST + 1) * PACE_MS, () => subscribe(event));
+    } else if (events.has(event)) {
+      answered(event);
+      const late = (): void => {
+        replyMs = Math.min(replyMs * 2, REPLY_MS_MAX);
+        lost(1006, 'The server does not answer');
+      };
+      awaited.set(event, after(replyMs, late));
       send('subscribe', event);
-    });
+    }
   }
 
   /** The reply for an event is there, or is not waited for any more. */
@@ -236,10 +248,16 @@ export function connect(options: Options): Connection {
   }
 
   function refuse(event: string, code: string, message: string): void {
-    if (!refused.has(event)) refused.set(event, { event, code, message });
-    live.delete(event);
-    frames.forget(event);
-    if (!REFUSALS_FOR_GOOD.includes(code)) after(ASK_AGAIN_MS * (0.5 + Math.random()), () => subscribe(event));
+    const isForGood = REFUSALS_FOR_GOOD.includes(code);
+    // What could not be decided again stays as it was decided.
+    if (live.has(event) && !isForGood) return;
+    refused.set(event, { event, code, message });
+    if (live.delete(event)) {
+      // What may not be seen any more goes from the screen.
+      frames.snapshot(event, []);
+      plan();
+    }
+    if (!isForGood) after(ASK_AGAIN_MS * (0.5 + Math.random()), () => subscribe(event));
     judge();
   }
 
@@ -269,10 +287,9 @@ export function connect(options: Options): Connection {
 
   /** The network, or the user, is back. */
   function back(): void {
-    const isStale = state.status === 'live' && Date.now() - lastMessageMs > SILENCE_MS;
-    if (!globalThis.document?.hidden && (state.status === 'waiting' || isStale)) {
-      if (state.code !== 1008) open();
-    }
+    const isStale = state?.status === 'live' && Date.now() - lastMessageMs > SILENCE_MS;
+    const isWaiting = state?.status === 'waiting' && state.code !== 1008;
+    if (!globalThis.document?.hidden && (isWaiting || isStale)) open();
   }
   globalThis.addEventListener?.('online', back);
   globalThis.document?.addEventListener('visibilitychange', back);
@@ -291,7 +308,7 @@ export function connect(options: Options): Connection {
         send('unsubscribe', event);
       }
       if (socket?.readyState === 1) {
-        [...events].filter((event) => !old.has(event)).forEach(subscribe);
+        [...events].filter((event) => !old.has(event)).forEach((event, at) => subscribe(event, at));
         judge();
       }
     },
