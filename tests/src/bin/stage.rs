@@ -2,8 +2,8 @@
 //! do things by commands on the standard input, one a line, each answered by a line.
 //!
 //! `race DEVICES HERTZ` publishes from now on, `quiet` ends that, `once DEVICES` publishes one position
-//! each, `restart` ends the program as an operator does and `crash` as the system does, both with a new
-//! one at the same address, `logout` and `login` are about the user, `end` ends it all.
+//! each, `stop` ends the program as an operator does and `crash` as the system does, `start` starts one at
+//! the same address, `logout` and `login` are about the user, `end` ends it all.
 
 use std::env;
 use std::io::{self, BufRead, Write};
@@ -44,8 +44,9 @@ fn main() {
             "race" => stage.race(number(1), number(2)),
             "quiet" => stage.quiet(),
             "once" => stage.once(number(1)),
-            "restart" => stage.start_again("TERM"),
-            "crash" => stage.start_again("KILL"),
+            "stop" => stage.stop("TERM"),
+            "crash" => stage.stop("KILL"),
+            "start" => stage.start(),
             "logout" => stage.is_user_known(false),
             "login" => stage.is_user_known(true),
             "end" => break,
@@ -89,11 +90,10 @@ impl Stage {
         self.program = Some(Pitwall::start(&self.scene, &settings));
     }
 
-    fn start_again(&mut self, signal: &str) {
+    fn stop(&mut self, signal: &str) {
         let mut program = self.program.take().expect("it runs");
         program.signal(signal);
         program.ended(&self.scene);
-        self.start();
     }
 
     fn race(&mut self, device_count: u64, hertz: u64) {

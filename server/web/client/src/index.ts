@@ -46,6 +46,8 @@ export interface Connection {
   watch(events: readonly string[]): void;
   /** Tries at once: somebody has logged in, or does not want to wait. */
   retry(): void;
+  /** Hands over at once what waits for the next animation frame; for pages that draw every frame. */
+  flush(): void;
   /** Ends it for good. */
   close(): void;
   /** How old something of this device time is, corrected for a wrong clock of this device. */
@@ -278,6 +280,7 @@ export function connect(options: Options): Connection {
   }
 
   function flush(): void {
+    if (fallback === undefined) return;
     clearTimeout(fallback);
     fallback = undefined;
     if (paint !== undefined) cancelAnimationFrame(paint);
@@ -313,6 +316,7 @@ export function connect(options: Options): Connection {
       }
     },
     retry: open,
+    flush,
     close() {
       isOver = true;
       drop();

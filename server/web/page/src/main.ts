@@ -97,7 +97,9 @@ class Page {
       this.#base = new Base(part('map'), about.style);
       const { map } = this.#base;
       this.#overlay = new Overlay(part<HTMLCanvasElement>('dots'), map, this.#fleet);
-      map.on('render', () => this.#draw());
+      map.on('render', () => {
+        if (map.isMoving() || !this.#isDrawPlanned) this.#draw();
+      });
       map.on('move', () => this.#plan());
       map.on('dragstart', () => this.#follow(false));
       map.on('click', ({ point }) => {
@@ -146,16 +148,19 @@ class Page {
       this.#fitAll(false);
     }
     // Already in an animation frame: drawn now, it is painted with this one.
-    this.#draw();
-    this.#plan();
+    if (!this.#isDrawPlanned) this.#draw();
   }
 
   #plan(): void {
     if (this.#isDrawPlanned) return;
     this.#isDrawPlanned = true;
     requestAnimationFrame(() => {
+      // Before the drawing, so that what has come is painted with this frame.
+      this.#connection?.flush();
       this.#isDrawPlanned = false;
-      this.#draw();
+      // A map on the move draws by itself, and the dots with it.
+      if (this.#base?.map.isMoving()) this.#base.map.triggerRepaint();
+      else this.#draw();
     });
   }
 
@@ -228,13 +233,22 @@ class Page {
   #choose(car: Car | undefined, isGoing = false): void {
     this.#view.chosen = this.#list.chosen = car?.id;
     if (!car) this.#isFollowing = false;
+    this.#card.refresh(car, (ts) => this.#ageMs(ts), this.#isFollowing);
     if (car?.fix && this.#base && (isGoing || this.#isFollowing)) {
-      this.#base.map.easeTo({ center: [car.fix.lon, car.fix.lat], duration: 400, zoom: Math.max(this.#base.map.getZoom(), 12) });
+      const { map } = this.#base;
+      const padding = { top: 0, left: 0, right: 0, bottom: this.#covered() };
+      map.easeTo({ center: [car.fix.lon, car.fix.lat], duration: 400, zoom: Math.max(map.getZoom(), 12), padding });
     }
     this.#list.refresh((ts) => this.#ageMs(ts));
     this.#list.reveal();
     this.#card.refresh(car, (ts) => this.#ageMs(ts), this.#isFollowing);
     this.#plan();
+  }
+
+  /** What the card covers on a narrow screen is no place for the car it tells of. */
+  #covered(): number {
+    const [card, field] = [part('card').getBoundingClientRect(), part('map').getBoundingClientRect()];
+    return card.width > field.width * 0.8 ? Math.max(0, field.bottom - card.top) : 0;
   }
 
   #follow(wanted: boolean): void {
@@ -260,6 +274,7 @@ class Page {
     }
     const { map } = this.#base;
     const padding = Math.min(FIT.padding, map.getContainer().clientWidth / 5, map.getContainer().clientHeight / 5);
+    map.setPadding({ top: 0, left: 0, right: 0, bottom: this.#covered() });
     map.fitBounds([[west, south], [east, north]], { ...FIT, padding, duration: isSmooth ? FIT.duration : 0 });
   }
 

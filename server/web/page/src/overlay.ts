@@ -13,6 +13,9 @@ const LABELS_TRIED_MAX = 900;
 /** With more cars than this in sight only the chosen one has a trail. */
 const TRAILS_MAX = 150;
 const TILE_PX = 512;
+/** A dot with its edge. */
+const DOT_PX = 16;
+const COARSE_DOTS_MIN = 600;
 /** A finer picture costs more than it shows. */
 const DENSITY_MAX = 2;
 const OPACITY: Record<AgeClass, number> = { 0: 1, 1: 0.75, 2: 0.55, 3: 0.35 };
@@ -29,10 +32,9 @@ export class Overlay {
   readonly #fleet: Fleet;
   readonly #pen: CanvasRenderingContext2D;
   #density = 1;
-  #sprites: HTMLCanvasElement[] = [];
-  #plates = new Map<string, HTMLCanvasElement>();
+  #sprites: ImageBitmap[] = [];
+  #plates = new Map<string, ImageBitmap>();
   #colours = { ink: '', paper: '', accent: '', old: '', muted: '' };
-  #spritePx = 0;
   #marks: { x: number; y: number; name: string }[] = [];
   /** In sight after the last drawing, with their place on the screen. */
   #seen: { car: Car; x: number; y: number }[] = [];
@@ -78,13 +80,24 @@ export class Overlay {
     } else if (chosen) {
       this.#drawTrail(chosen.car, true);
     }
-    const half = this.#spritePx / this.#density / 2;
-    for (const { car, x, y } of this.#seen) {
-      const sprite = this.#sprite(ageClass(ageMs(car.fix!.ts)));
-      pen.drawImage(sprite, x - half, y - half, half * 2, half * 2);
-    }
+    this.#drawDots(ageMs);
     if (chosen) this.#drawChosen(chosen.x, chosen.y, chosen.car, nowMs);
     if (view.hasLabels) this.#drawLabels(chosen, ageMs);
+  }
+
+  #drawDots(ageMs: (ts: number) => number): void {
+    const pen = this.#pen;
+    const [density, half] = [this.#density, (DOT_PX * this.#density) / 2];
+    // Copied pixel by pixel: with many dots nobody sees half a pixel, and it costs a fraction.
+    const isCoarse = this.#seen.length > COARSE_DOTS_MIN;
+    pen.setTransform(1, 0, 0, 1, 0, 0);
+    for (const { car, x, y } of this.#seen) {
+      const [left, top] = [x * density - half, y * density - half];
+      const sprite = this.#sprite(ageClass(ageMs(car.fix!.ts)));
+      if (isCoarse) pen.drawImage(sprite, Math.round(left), Math.round(top));
+      else pen.drawImage(sprite, left, top);
+    }
+    pen.scale(density, density);
   }
 
   /** The car nearest to a point of the screen, if one is near. */
@@ -121,8 +134,10 @@ export class Overlay {
     const centre = this.#map.getCenter();
     this.#scale = TILE_PX * 2 ** this.#map.getZoom();
     const centreX = mercatorX(centre.lng);
-    this.#left = centreX - width / 2 / this.#scale;
-    this.#top = mercatorY(centre.lat) - height / 2 / this.#scale;
+    // Not always the middle: something may cover a part of the map.
+    const middle = this.#map.project(centre);
+    this.#left = centreX - middle.x / this.#scale;
+    this.#top = mercatorY(centre.lat) - middle.y / this.#scale;
     this.#seen.length = 0;
     const edge = 12;
     for (const car of this.#fleet.cars) {
@@ -219,14 +234,11 @@ export class Overlay {
   }
 
   /** The picture of a dot of an age: full while fresh, hollow when old. */
-  #sprite(age: AgeClass): HTMLCanvasElement {
+  #sprite(age: AgeClass): ImageBitmap {
     const known = this.#sprites[age];
     if (known) return known;
-    const size = 18;
-    const canvas = document.createElement('canvas');
-    this.#spritePx = canvas.width = canvas.height = size * this.#density;
-    const pen = canvas.getContext('2d')!;
-    pen.scale(this.#density, this.#density);
+    const size = DOT_PX;
+    const [canvas, pen] = this.#picture(size, size);
     pen.globalAlpha = OPACITY[age];
     pen.beginPath();
     pen.arc(size / 2, size / 2, 6, 0, 2 * Math.PI);
@@ -238,10 +250,18 @@ export class Overlay {
     pen.lineWidth = 2;
     if (age > 1) pen.stroke();
     else pen.fill();
-    return (this.#sprites[age] = canvas);
+    return (this.#sprites[age] = canvas.transferToImageBitmap());
   }
 
-  #plate(label: string, isChosen: boolean, isOld: boolean): HTMLCanvasElement {
+  /** An empty picture of this size and its pen. Once drawn it is kept as pixels, which copy fastest. */
+  #picture(width: number, height: number): [OffscreenCanvas, OffscreenCanvasRenderingContext2D] {
+    const canvas = new OffscreenCanvas(Math.ceil(width * this.#density), Math.ceil(height * this.#density));
+    const pen = canvas.getContext('2d')!;
+    pen.scale(this.#density, this.#density);
+    return [canvas, pen];
+  }
+
+  #plate(label: string, isChosen: boolean, isOld: boolean): ImageBitmap {
     const key = `${isChosen ? '!' : isOld ? '~' : ' '}${label}`;
     const known = this.#plates.get(key);
     if (known) return known;
@@ -249,11 +269,7 @@ export class Overlay {
     const text = label.length > 14 ? `${label.slice(0, 13)}…` : label;
     this.#pen.font = font;
     const width = Math.ceil(this.#pen.measureText(text).width) + 10;
-    const canvas = document.createElement('canvas');
-    canvas.width = Math.ceil(width * this.#density);
-    canvas.height = Math.ceil(17 * this.#density);
-    const pen = canvas.getContext('2d')!;
-    pen.scale(this.#density, this.#density);
+    const [canvas, pen] = this.#picture(width, 17);
     pen.globalAlpha = isOld && !isChosen ? 0.6 : 0.94;
     pen.fillStyle = isChosen ? this.#colours.accent : this.#colours.ink;
     pen.beginPath();
@@ -267,7 +283,8 @@ export class Overlay {
     pen.fillText(text, width / 2, 9);
     // Bounded: a label is some kilobytes.
     if (this.#plates.size > 1_000) this.#plates.clear();
-    this.#plates.set(key, canvas);
-    return canvas;
+    const plate = canvas.transferToImageBitmap();
+    this.#plates.set(key, plate);
+    return plate;
   }
 }
