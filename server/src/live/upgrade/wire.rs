@@ -24,6 +24,10 @@ const WRITE_MS_MAX: u64 = 2_000;
 /// How long a part of the live page may take: its largest file over 10 KB/s.
 const DELIVERY_MS_MAX: u64 = 60_000;
 
+/// What of it has to be taken in a time, or its place is given to somebody who reads.
+const CHUNK_BYTES: usize = 32 * 1024;
+const CHUNK_MS_MAX: u64 = 10_000;
+
 /// What of it may be on its way, before the kernel doubles that: over a line with a round trip of
 /// 100 ms it is the whole page in a second.
 const DELIVERY_BYTES: usize = 64 * 1024;
@@ -69,8 +73,11 @@ pub(super) async fn deliver(mut stream: TcpStream, reply: Reply) {
     set_socket_send_buffer_size(&stream, DELIVERY_BYTES).ok();
     let (head, body) = reply.parts();
     let delivered = async {
-        stream.write_all(head).await?;
-        last_word(&mut stream, body).await
+        for chunk in [head].into_iter().chain(body.chunks(CHUNK_BYTES)) {
+            let in_time = Duration::from_millis(CHUNK_MS_MAX);
+            timeout(in_time, stream.write_all(chunk)).await??;
+        }
+        last_word(&mut stream, &[]).await
     };
     timeout(Duration::from_millis(DELIVERY_MS_MAX), delivered).await.ok();
 }
