@@ -51,6 +51,8 @@ test('the ten lines of the README make a live map', async () => {
   const [, code] = readme.match(/## A live map[\s\S]*?```js\n([\s\S]*?)```/);
   const lines = code.split('\n').filter((line) => line.trim());
   assert.ok(lines.length <= 10, `${lines.length} lines`);
+  const other = await readFile(new URL('../../README.md', web), 'utf8');
+  assert.ok(other.includes(`\`\`\`js\n${code}\`\`\``), 'the README of the project has the same lines');
   const imports = Object.fromEntries(Object.entries(MODULES).map(([name, path]) => [name, `/${path}`]));
   const html = `<!doctype html><title>map</title><style>#map { height: 400px }</style><div id="map"></div>
     <script type="importmap">${JSON.stringify({ imports })}</script><script type="module">${code}</script>`;

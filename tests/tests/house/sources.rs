@@ -55,18 +55,26 @@ const PAUSES: [(&str, &str); 6] = [
 
 /// Every source opens with `//!`: what it is responsible for.
 pub(crate) fn opens_with_its_responsibility(file: &File) -> Vec<Finding> {
+    let mark = match file.path.rsplit_once('.') {
+        Some((_, "rs")) => "//! ",
+        Some((_, "ts" | "mjs")) => "// ",
+        _ => return Vec::new(),
+    };
     let first = file.text.lines().next().unwrap_or_default();
-    let said = first.strip_prefix("//! ").is_some_and(|sentence| !sentence.starts_with('('));
-    if !file.is_rust() || said {
+    if first.strip_prefix(mark).is_some_and(|sentence| !sentence.starts_with('(')) {
         return Vec::new();
     }
-    vec![file.finding(1, "open the file with `//!` and one sentence: what it is responsible for")]
+    let mark = mark.trim();
+    let advice =
+        format!("open the file with `{mark}` and one sentence: what it is responsible for");
+    vec![file.finding(1, advice)]
 }
 
 /// A file has at most 500 lines.
 pub(crate) fn fits_in_one_sitting(file: &File) -> Vec<Finding> {
     let lines = file.text.lines().count();
-    if !file.is_rust() || lines <= FILE_LINES_MAX {
+    let is_source = [".rs", ".ts", ".mjs", ".css"].iter().any(|end| file.path.ends_with(end));
+    if !is_source || lines <= FILE_LINES_MAX {
         return Vec::new();
     }
     let advice = format!("{lines} lines: split it into children, at most {FILE_LINES_MAX} each");

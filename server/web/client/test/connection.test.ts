@@ -197,6 +197,18 @@ test('of each device only the newest comes, once per animation frame', () => {
   assert.equal(connection!.frameCount, 6);
 });
 
+test('a page that draws every frame takes what waits when it wants it', () => {
+  const { updates } = open();
+  connection!.flush();
+  assert.equal(updates.length, 0, 'nothing waits');
+  Socket.last.opens().says(subscribed()).says(position(5));
+  connection!.flush();
+  assert.equal(updates.length, 1);
+  paint();
+  pass(2_000);
+  assert.equal(updates.length, 1, 'once');
+});
+
 test('in a hidden page, where nothing is painted, a timer hands over', () => {
   const { updates } = open();
   Socket.last.opens().says(subscribed()).says(position(5));
