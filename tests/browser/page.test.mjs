@@ -4,6 +4,7 @@ import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
+import { inflateSync } from 'node:zlib';
 import { about } from './about.mjs';
 import { isFrame } from './schema.mjs';
 import { complaints, logIn, openBrowser, openStage } from './stage.mjs';
@@ -61,6 +62,20 @@ async function visit(more = '', event = stage.event) {
 /** The picture of the dots, as a text that differs when they do. */
 const picture = () => page.evaluate(() => document.querySelector('#dots').toDataURL());
 
+/** The colour of a point of the page, in hexadecimal digits. */
+async function pixel(x, y) {
+  const png = await page.screenshot({ clip: { x, y, width: 1, height: 1 } });
+  const parts = [];
+  // Behind the signature: length, name, data and checksum of each chunk.
+  for (let at = 8, length; at < png.length; at += length + 12) {
+    length = png.readUInt32BE(at);
+    if (png.toString('latin1', at + 4, at + 8) === 'IDAT') parts.push(png.subarray(at + 8, at + 8 + length));
+  }
+  const data = inflateSync(Buffer.concat(parts));
+  // Behind the byte that names the filter, which one point alone does not need.
+  return data.subarray(1, 4).toString('hex');
+}
+
 /** The browser has nothing to complain about, and every frame was as the schema says. */
 function nothingWasWrong() {
   const real = heard.filter((line) => !/GL Driver Message|WebSocket connection to/.test(line));
@@ -94,6 +109,31 @@ test('names, numbers and the course of the event are shown', async () => {
   await until('the car without a position is found', async () => (await page.locator('.row:visible').count()) === 1);
   assert.match(await page.locator('.row:visible').textContent(), /–$/);
   await page.keyboard.press('Escape');
+  nothingWasWrong();
+});
+
+test('names that change are shown without a reload', async () => {
+  const told = about(stage.event, DEVICES);
+  await page.route('**/page.json', (route) => route.fulfill({ json: told }));
+  await page.clock.install();
+  await page.goto(stage.url);
+  await until('the page is live', async () => (await status()) === 'live');
+  told.events[0].devices[0].name = 'Somebody Else';
+  await page.clock.fastForward(31_000);
+  await until('the other name is there', async () => {
+    await page.clock.fastForward(1_000);
+    return /Somebody Else/.test(await page.locator('.row').first().textContent());
+  });
+});
+
+test('a style of the operator lies below the dots', async () => {
+  const style = { version: 8, sources: {}, layers: [{ id: 'ground', type: 'background', paint: { 'background-color': '#123456' } }] };
+  await page.route('**/own/style.json', (route) => route.fulfill({ json: style }));
+  await page.route('**/page.json', (route) => route.fulfill({ json: { ...about(stage.event, DEVICES), style: `${stage.url}own/style.json` } }));
+  await page.goto(stage.url);
+  await until('the page is live', async () => (await status()) === 'live');
+  // Where neither dot nor course is.
+  await until('the style is painted', async () => (await pixel(1_200, 700)) === '123456');
   nothingWasWrong();
 });
 

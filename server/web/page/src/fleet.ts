@@ -60,9 +60,13 @@ export class Fleet {
     return count;
   }
 
-  /** Who is expected, with names. */
+  /** Who is expected, with names; who is not named any more is called by the IMEI. */
   name(devices: Iterable<Device>): void {
     this.#named.clear();
+    for (const car of this.cars) {
+      car.name = car.number = '';
+      car.label = car.id.slice(-4);
+    }
     for (const device of devices) {
       this.#named.add(device.id);
       const car = this.#byId.get(device.id) ?? this.#add(device.id);

@@ -14,6 +14,10 @@ export class Login {
     });
   }
 
+  get isOpen(): boolean {
+    return this.#dialog.open;
+  }
+
   open(hasToken: boolean): void {
     this.#hasToken = hasToken;
     part('login-field').hidden = !hasToken;

@@ -13,6 +13,8 @@ import { Sign } from './sign.js';
 import { nextTheme, watchTheme } from './theme.js';
 import { latencyWords } from './words.js';
 
+/** A car that has got a name, or a course that has changed, is seen after so long. */
+const LEARN_AGAIN_MS = 30_000;
 /** Lists and figures are written so often; dots move with every frame. */
 const REFRESH_MS = 500;
 const FIT = { padding: 56, maxZoom: 15, duration: 600 } as const;
@@ -50,6 +52,7 @@ class Page {
     });
     this.#listen();
     setInterval(() => this.#refresh(), REFRESH_MS);
+    setInterval(() => void this.#learnAgain(), LEARN_AGAIN_MS);
     void this.#begin();
   }
 
@@ -87,6 +90,18 @@ class Page {
     return true;
   }
 
+  /** Names, courses and events may have changed. What cannot be learned now stays as it is. */
+  async #learnAgain(): Promise<void> {
+    if (document.hidden || !this.#connection || this.#login.isOpen) return;
+    const learned = await learn().catch(() => 'away' as const);
+    if (learned === 'away' || learned === 'login') return;
+    if (JSON.stringify(learned.about) === JSON.stringify(this.#about)) return;
+    this.#about = learned.about;
+    const events = eventsToShow(learned.about, address);
+    this.#show(learned.about, events);
+    this.#connection.watch(events);
+  }
+
   #show(about: About, events: string[]): void {
     const shown = about.events.filter((event) => events.includes(event.id));
     const title = shown.map((event) => event.name).join(' · ') || (events.length === 1 ? `Event ${events[0]!.slice(0, 8)}` : `${events.length} events`);
@@ -112,7 +127,7 @@ class Page {
     }
     this.#base.setCourse(shown.flatMap((event) => (event.course ? [event.course] : [])));
     this.#overlay!.setMarks(this.#base.course);
-    if (this.#base.course.features.length) {
+    if (this.#base.course.features.length && !this.#isFitted) {
       this.#isFitted = true;
       this.#fitAll(false);
     }
