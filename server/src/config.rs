@@ -131,10 +131,34 @@ pub struct LiveConfig {
     pub future_tolerance_ms: i64,
     /// `LIVE_FLUSH_MAX_MS`.
     pub flush_max_ms: u64,
+    /// `LIVE_PAGE`.
+    pub page: PageMode,
+    /// `LIVE_PAGE_STYLE_URL`.
+    pub page_style: Option<StyleUrl>,
     /// Who may connect.
     pub access: AccessConfig,
     /// How many of everything.
     pub limits: LimitConfig,
+}
+
+/// Whether the live page is served beside `/ws-live`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PageMode {
+    /// Everything but `/ws-live` is 404.
+    Off,
+    /// It is.
+    On,
+    /// Where no platform stands around the process.
+    Auto,
+}
+
+/// Where the map's style comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StyleUrl {
+    /// The whole address, in characters that need no escape in JSON.
+    pub url: String,
+    /// Scheme, host and port of it.
+    pub origin: String,
 }
 
 /// Who may connect, and see what.
@@ -320,6 +344,8 @@ impl Default for LiveConfig {
             refresh_ms: 30_000,
             future_tolerance_ms: engine::limits::FUTURE_TOLERANCE_MS,
             flush_max_ms: engine::limits::FLUSH_MAX_MS,
+            page: PageMode::Auto,
+            page_style: None,
             access: AccessConfig {
                 allowed_origins: Vec::new(),
                 allow_missing_origin: None,

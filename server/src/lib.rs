@@ -32,6 +32,8 @@ pub mod http;
 
 pub mod lease;
 
+pub mod page;
+
 pub mod live;
 
 pub mod durable;
@@ -39,8 +41,6 @@ pub mod durable;
 pub mod ingest;
 
 pub mod embedded;
-
-pub mod page;
 
 pub mod admin;
 

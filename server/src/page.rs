@@ -1,71 +1,173 @@
-//! The live page of the listener for viewers: what it cannot learn from `/ws-live`, and who may.
+//! The live page: its files, what it is told, and the log-in by token, as answers to requests.
+//!
+//! It knows exact paths and two methods, reads nothing but the head of a request, and asks nobody. What
+//! the page is told (`/page.json`) is finished bytes that somebody else keeps up to date.
+
+mod files;
+mod policy;
+mod reply;
+mod token;
 
 use std::sync::Arc;
 
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
-use crate::secret::Secret;
+pub use self::reply::Reply;
+pub use self::token::Token;
 
-/// The cookie that carries the token.
-const COOKIE: &[u8] = b"pitwall_token";
+use self::files::FILES;
+use crate::config::{LiveConfig, StyleUrl};
+use crate::http::{Authority, Head, Refusal};
 
-/// What the page is made of beside its files.
+/// The path that is not the page's: viewers connect there.
+const VIEWERS: &str = "/ws-live";
+
+/// Answers that are on their way at one time. Each holds up to 128 KiB in the kernel, so 32 MiB in
+/// all; over a slow line the page takes some seconds, and who finds no room reloads.
+const DELIVERIES_MAX: usize = 256;
+
+const NOTHING_HERE: Refusal = Refusal::new(404, "There is no such page.");
+const FULL: Refusal = Refusal::new(503, "Too many are loading this page. Try again in a moment.");
+
+/// What the page tells, and to whom.
 #[derive(Clone, Debug)]
 pub struct Page {
-    /// The bytes of `/page.json`, finished.
+    /// The JSON of `/page.json`: finished bytes.
     pub data: watch::Receiver<Arc<[u8]>>,
-    /// Who may see it; without one everybody who can connect.
+    /// What has to be shown to get it; nothing when everybody may.
     pub token: Option<Token>,
 }
 
-/// The one word that opens the door of a process without a platform.
-#[derive(Clone, Debug)]
-pub struct Token(Secret);
-
-impl Token {
-    /// Takes the word in.
+impl Page {
+    /// The page of a process that knows no names: the address says which events it shows.
     #[must_use]
-    pub fn new(word: &Secret) -> Self {
-        Self(word.clone())
-    }
-
-    /// True when a `Cookie` header carries the token. It takes as long whatever the header says.
-    #[must_use]
-    pub fn allows(&self, cookie_header: Option<&[u8]>) -> bool {
-        let cookies = cookie_header.unwrap_or_default().split(|&byte| byte == b';');
-        let mut values = cookies.filter_map(|cookie| {
-            let cookie = cookie.trim_ascii();
-            cookie.strip_prefix(COOKIE)?.strip_prefix(b"=")
-        });
-        values.any(|value| is_equal(value, self.0.expose().as_bytes()))
+    pub fn without_events(style: Option<&StyleUrl>) -> Self {
+        let style = style.map_or_else(|| "null".to_owned(), |style| format!("\"{}\"", style.url));
+        let text = format!("{{\"login\":null,\"style\":{style},\"events\":[]}}");
+        let (_, data) = watch::channel(Arc::from(text.into_bytes()));
+        Self { data, token: None }
     }
 }
 
-/// Compares every byte, so that the time tells nothing about where two words differ.
-fn is_equal(left: &[u8], right: &[u8]) -> bool {
-    let differs = left.iter().zip(right).fold(0, |differs, (left, right)| differs | (left ^ right));
-    left.len() == right.len() && std::hint::black_box(differs) == 0
+/// A file of the page, in the program.
+#[derive(Debug)]
+struct File {
+    path: &'static str,
+    content_type: &'static str,
+    /// Its name changes with its content, so that it may be kept for ever.
+    is_named_by_content: bool,
+    plain: &'static [u8],
+    /// The same by gzip, where that is worth it.
+    compressed: Option<&'static [u8]>,
+}
+
+/// Answers requests for the page.
+#[derive(Clone, Debug)]
+pub struct Desk {
+    page: Page,
+    /// The content security policy of every answer.
+    policy: Arc<str>,
+    deliveries: Arc<Semaphore>,
+}
+
+impl Desk {
+    /// A desk for this page, with the settings' style.
+    #[must_use]
+    pub fn new(page: Page, live: &LiveConfig) -> Self {
+        let policy = policy::policy(live.page_style.as_ref().map(|style| &*style.origin));
+        Self { page, policy: policy.into(), deliveries: Arc::new(Semaphore::new(DELIVERIES_MAX)) }
+    }
+
+    /// True when a request with this target is the desk's to answer.
+    #[must_use]
+    pub fn is_asked(target: &str) -> bool {
+        target.starts_with('/') && path_of(target) != VIEWERS
+    }
+
+    /// The answer to a request at this time.
+    pub fn answer(&self, head: &Head, now_ms: i64) -> Result<Reply, Refusal> {
+        let method = check(head)?;
+        let permit = self.deliveries.clone().try_acquire_owned().map_err(|_| FULL)?;
+        let reply = match path_of(head.target()) {
+            "/page.json" => self.data(head, now_ms),
+            "/page/login" => self.log_in(head),
+            path => file_reply(path, head)?,
+        };
+        Ok(reply.with("Content-Security-Policy", &self.policy).finished(method, permit))
+    }
+
+    fn data(&self, head: &Head, now_ms: i64) -> Reply {
+        let mut cookies = head.all("cookie");
+        let is_allowed = self
+            .page
+            .token
+            .as_ref()
+            .is_none_or(|token| cookies.any(|cookie| token.allows(Some(cookie))));
+        if !is_allowed {
+            return Reply::words(401, "Log in with the token to see this.\n");
+        }
+        let data = self.page.data.borrow().clone();
+        Reply::data("application/json", data)
+            // So that a phone with a wrong clock shows right ages.
+            .with("Pitwall-Time-Ms", &now_ms.to_string())
+    }
+
+    fn log_in(&self, head: &Head) -> Reply {
+        let Some(token) = &self.page.token else {
+            return Reply::words(404, "There is nothing to log in to.\n");
+        };
+        let given = head.once("authorization").ok().flatten().unwrap_or_default();
+        match given.strip_prefix(b"Bearer ").filter(|given| token.is(given)) {
+            Some(_) => Reply::nothing().with("Set-Cookie", &token.cookie()),
+            None => Reply::words(401, "This is not the token.\n"),
+        }
+    }
+}
+
+/// How a request is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Method {
+    Get,
+    Head,
+}
+
+fn check(head: &Head) -> Result<Method, Refusal> {
+    if head.once("host")?.and_then(Authority::parse).is_none() {
+        return Err(Refusal::new(400, "Host is not a name or an address, perhaps with a port."));
+    }
+    for name in ["content-length", "transfer-encoding", "trailer", "expect"] {
+        if head.all(name).next().is_some() {
+            return Err(Refusal::new(400, "Requests for the page have no body."));
+        }
+    }
+    match head.method() {
+        "GET" => Ok(Method::Get),
+        "HEAD" => Ok(Method::Head),
+        _ => Err(Refusal::new(405, "The page is only read: GET, or HEAD.")),
+    }
+}
+
+fn file_reply(path: &str, head: &Head) -> Result<Reply, Refusal> {
+    let file = FILES.iter().find(|file| file.path == path).ok_or(NOTHING_HERE)?;
+    let mut accepted = head.all("accept-encoding").flat_map(|value| value.split(|&b| b == b','));
+    let takes_gzip = accepted.any(|it| it.trim_ascii().eq_ignore_ascii_case(b"gzip"));
+    let reply = match file.compressed {
+        Some(bytes) if takes_gzip => {
+            Reply::file(file.content_type, bytes).with("Content-Encoding", "gzip")
+        }
+        _ => Reply::file(file.content_type, file.plain),
+    };
+    let reply =
+        if file.compressed.is_some() { reply.with("Vary", "Accept-Encoding") } else { reply };
+    let keeping =
+        if file.is_named_by_content { "public, max-age=31536000, immutable" } else { "no-cache" };
+    Ok(reply.with("Cache-Control", keeping))
+}
+
+/// The path of a target. What stands behind it is for the page's own script.
+fn path_of(target: &str) -> &str {
+    target.split_once('?').map_or(target, |(path, _)| path)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::Token;
-    use crate::secret::Secret;
-
-    #[test]
-    fn only_the_whole_token_in_its_own_cookie_is_allowed() {
-        let token = Token::new(&Secret::new("0123456789abcdef"));
-        for (header, expected) in [
-            ("pitwall_token=0123456789abcdef", true),
-            ("a=b; pitwall_token=0123456789abcdef ;c", true),
-            ("pitwall_token=0123456789abcde", false),
-            ("pitwall_token=0123456789abcdefg", false),
-            ("xpitwall_token=0123456789abcdef", false),
-            ("pitwall_token", false),
-            ("", false),
-        ] {
-            assert_eq!(token.allows(Some(header.as_bytes())), expected, "{header}");
-        }
-        assert!(!token.allows(None));
-    }
-}
+mod tests;

@@ -36,6 +36,8 @@ pub enum Kind {
     PostgresUrl,
     /// Where Directus is.
     DirectusUrl,
+    /// Where a style for a map is.
+    StyleUrl,
     /// Origins of pages.
     Origins,
     /// Ranges of addresses.
@@ -111,6 +113,7 @@ impl Kind {
             Self::RedisUrl => "redis://[user:password@]host[:port][/database]".to_owned(),
             Self::PostgresUrl => "postgres://user:password@host[:port]/database".to_owned(),
             Self::DirectusUrl => "http://host[:port][/path]".to_owned(),
+            Self::StyleUrl => "https://host[:port]/path of a MapLibre style".to_owned(),
             Self::Origins => "origins such as https://example.org or https://example.org:8443, \
                               separated by commas: scheme, host and port alone, in small letters, \
                               without a slash at the end"

@@ -10,7 +10,7 @@ use super::settings::{self, Setting};
 use super::sources::{Gathered, Remark, Sources, Value};
 use super::{
     AccessConfig, AdminConfig, Authority, Config, DeviceAuthority, DirectusConfig, EmbeddedConfig,
-    IngestConfig, LimitConfig, LiveConfig, Reject, Roles, WriteConfig,
+    IngestConfig, LimitConfig, LiveConfig, PageMode, Reject, Roles, WriteConfig,
 };
 use super::{origin, rules, url};
 use crate::error::Stop;
@@ -267,6 +267,12 @@ fn live(reader: &mut Reader) -> LiveConfig {
         refresh_ms: reader.number("LIVE_DEVICE_EVENT_REFRESH_MS"),
         future_tolerance_ms: reader.number("LIVE_FUTURE_TOLERANCE_MS"),
         flush_max_ms: reader.number("LIVE_FLUSH_MAX_MS"),
+        page: match reader.word("LIVE_PAGE") {
+            "on" => PageMode::On,
+            "off" => PageMode::Off,
+            _ => PageMode::Auto,
+        },
+        page_style: reader.read("LIVE_PAGE_STYLE_URL", |_, text| url::style(text)),
         access: access(reader),
         limits: limits(reader),
     }

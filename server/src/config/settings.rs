@@ -71,6 +71,7 @@ pub static SECTIONS: &[Section] = &[
     Section { title: "Redis and PostgreSQL", settings: STORES },
     Section { title: "Directus", settings: DIRECTUS },
     Section { title: "Listening for viewers", settings: LISTENING },
+    Section { title: "The live page", settings: PAGE },
     Section { title: "Who may connect", settings: ACCESS },
     Section { title: "Reading and showing positions", settings: SHOWING },
     Section { title: "Limits", settings: LIMITS },
@@ -185,6 +186,21 @@ const LISTENING: &[Setting] = &[
         default: "5000",
         kind: Kind::milliseconds(0, DRAIN_MS_MAX),
         meaning: "Over how long viewers are closed, in waves, when the process ends.",
+    },
+];
+
+const PAGE: &[Setting] = &[
+    Setting {
+        name: "LIVE_PAGE",
+        default: "auto",
+        kind: Kind::Word(&["off", "on", "auto"]),
+        meaning: "Whether a page with a map is served beside /ws-live; auto is off on a platform.",
+    },
+    Setting {
+        name: "LIVE_PAGE_STYLE_URL",
+        default: "",
+        kind: Kind::StyleUrl,
+        meaning: "A MapLibre style for its map, whose parts come from the same host; none when unset.",
     },
 ];
 

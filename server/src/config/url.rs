@@ -7,6 +7,7 @@
 use redis::IntoConnectionInfo;
 use tokio_postgres::config::SslMode;
 
+use super::StyleUrl;
 use super::kind::Kind;
 use crate::http::Authority;
 use crate::secret::Secret;
@@ -84,6 +85,20 @@ pub fn directus(text: &str) -> Result<DirectusAddress, String> {
         port: port.unwrap_or(80),
         path: path.trim_end_matches('/').to_owned(),
     })
+}
+
+/// Where the style of a map is. Browsers fetch it, so it may well ask for TLS.
+pub fn style(text: &str) -> Result<StyleUrl, String> {
+    let mistake = || Kind::StyleUrl.mistake();
+    let name = scheme(text).filter(|name| matches!(*name, "https" | "http")).ok_or_else(mistake)?;
+    let rest = &text[name.len() + "://".len()..];
+    let (authority, path) = rest.split_at(rest.find('/').ok_or_else(mistake)?);
+    // What would need an escape in JSON, or end a directive of the page's policy.
+    let is_quiet = is_plain(text) && !path.contains(['"', '\\', '<', '>', '#']);
+    if !is_quiet || host_and_port(authority).is_none() {
+        return Err(mistake());
+    }
+    Ok(StyleUrl { url: text.to_owned(), origin: format!("{name}://{authority}") })
 }
 
 /// Splits `host[:port]`; an IPv6 address stands in brackets and keeps them. Stricter than what a

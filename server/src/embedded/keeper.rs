@@ -285,7 +285,8 @@ impl Keeper {
         if std::mem::take(&mut self.is_page_stale) {
             let has_login =
                 self.context.config.embedded.as_ref().is_some_and(|it| it.token.is_some());
-            self.page.send_replace(page_data::bytes(&self.file, &self.seen, has_login, None));
+            let style = self.context.config.live.page_style.as_ref().map(|style| &*style.url);
+            self.page.send_replace(page_data::bytes(&self.file, &self.seen, has_login, style));
         }
     }
 

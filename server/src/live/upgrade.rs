@@ -2,7 +2,8 @@
 //!
 //! Each connection is a task until it is a viewer; then a shard has its socket and nothing of it is
 //! left here. Cheap checks come first and Directus last, so that who has no business here costs
-//! nothing. Whatever is answered, the connection closes, and the answer arrives.
+//! nothing. Whatever is answered, the connection closes, and the answer arrives. Where there is a live
+//! page, its requests pass the same door under the same limits.
 
 mod meter;
 mod origin;
@@ -28,6 +29,7 @@ use super::admission::Admission;
 use super::mailbox::Address;
 use crate::config::LiveConfig;
 use crate::context::Context;
+use crate::page::Desk;
 use crate::shutdown::Stage;
 use crate::status::{Component, Role, State};
 
@@ -54,6 +56,8 @@ pub struct Door {
     pub shards: Arc<[Address]>,
     /// What became of connections.
     pub meter: Arc<Meter>,
+    /// Answers whatever is not for viewers, if there is a page.
+    pub desk: Option<Desk>,
 }
 
 /// Accepts connections as soon as `opening` is over and until the process leaves. Before that they

@@ -28,14 +28,14 @@ impl Running {
         let config = context.config.embedded.as_ref();
         let token = config.and_then(|it| it.token.as_ref()).map(Token::new);
         let page = Page { data: opened.page.clone(), token };
-        let doorkeeper = Doorkeeper::new(page.token, opened.events.clone());
+        let doorkeeper = Doorkeeper::new(page.token.clone(), opened.events.clone());
         let mut sections: Vec<Arc<dyn Section>> = Vec::new();
         let mut tasks = JoinSet::new();
         let (Some(viewers), Some(devices)) = (listeners.live, listeners.ingest) else {
             return Err(Stop::Broken("The embedded mode needs both of its listeners.".to_owned()));
         };
         let into = (&mut tasks, &mut sections);
-        let (live, mail) = Plane::start_local(context, viewers, doorkeeper, into)?;
+        let (live, mail) = Plane::start_local(context, viewers, (doorkeeper, page), into)?;
         let started = embedded::start(context, opened, (devices, mail), store)?;
         sections.extend(started.sections);
         tasks.spawn(admin::run(context.clone(), listeners.admin, sections));

@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{LOOK, ends};
+use crate::config::{LiveConfig, PageMode};
 use crate::context::Context;
 use crate::error::Stop;
 use crate::lease::Known;
@@ -24,6 +25,7 @@ use crate::live::source::{SourceMail, local};
 use crate::live::upgrade::{Door, Meter};
 use crate::live::{roster, source, upgrade};
 use crate::metrics::Section;
+use crate::page::{Desk, Page};
 use crate::shutdown::{Shutdown, Stage};
 
 /// How long the listener waits to hear that no other process of the same name lives, so that a second
@@ -55,7 +57,8 @@ impl Plane {
         tasks.spawn(roster.run(source.mail));
         let opening = alone(lease.is_alone.clone(), context.shutdown.clone());
         let shards = begun.addresses.clone();
-        let door = begun.door(context, access.clone().into());
+        let desk = desk(&context.config.live);
+        let door = begun.door(context, access.clone().into(), desk);
         tasks.spawn(upgrade::run(listener, door, opening));
         tasks.spawn(access.run(begun.asks, shards));
         Ok(Self { addresses: begun.addresses, shards: begun.threads, source: source.thread })
@@ -66,14 +69,16 @@ impl Plane {
     pub(super) fn start_local(
         context: &Context,
         listener: TcpListener,
-        doorkeeper: Arc<Doorkeeper>,
+        (doorkeeper, page): (Arc<Doorkeeper>, Page),
         (tasks, sections): Running<'_>,
     ) -> Result<(Self, mpsc::Sender<SourceMail>), Stop> {
         let begun = Begun::begin(context, sections)?;
         let source = local::start(context, begun.addresses.clone())?;
         sections.push(source.numbers);
         let shards = begun.addresses.clone();
-        let door = begun.door(context, Gate::Own(doorkeeper.clone()));
+        let live = &context.config.live;
+        let desk = (live.page != PageMode::Off).then(|| Desk::new(page, live));
+        let door = begun.door(context, Gate::Own(doorkeeper.clone()), desk);
         tasks.spawn(upgrade::run(listener, door, async {}));
         tasks.spawn(doorkeeper.run(begun.asks, shards, context.shutdown.clone()));
         let (addresses, shards) = (begun.addresses, begun.threads);
@@ -127,15 +132,22 @@ impl Begun {
         Ok(Self { addresses, threads, asks, admission, meter })
     }
 
-    fn door(&self, context: &Context, access: Gate) -> Door {
+    fn door(&self, context: &Context, access: Gate, desk: Option<Desk>) -> Door {
         Door {
             context: context.clone(),
             access,
             admission: self.admission.clone(),
             shards: self.addresses.clone(),
             meter: self.meter.clone(),
+            desk,
         }
     }
+}
+
+/// Answers for the live page, if it is wanted beside a platform.
+fn desk(live: &LiveConfig) -> Option<Desk> {
+    let is_wanted = live.page == PageMode::On;
+    is_wanted.then(|| Desk::new(Page::without_events(live.page_style.as_ref()), live))
 }
 
 type Shards = (Arc<[Address]>, Vec<JoinHandle<()>>, Vec<Arc<Window>>);

@@ -19,7 +19,7 @@ fn f28_ten_minutes_of_fixes_after_an_outage_are_stored_ten_times_as_fast_and_vie
     const SECONDS: i64 = 600;
     let rig = &mut Rig::new();
     let mut config = rig.scene.config();
-    config.roles = Roles { live: true, durable: true };
+    config.roles = Roles::default();
     let live = rig.start_with(config.clone());
     let mut viewer = rig.scene.watching(&live);
     let records = rig.metric(&live, RECORDS);

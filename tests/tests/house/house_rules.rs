@@ -8,6 +8,8 @@ fn every_source_says_first_what_it_is_responsible_for() {
         ("engine/src/a.rs", "use b::c;\n", &[1]),
         ("engine/src/a.rs", "//! (later)\n", &[1]),
         ("engine/src/a.rs", "//! Keeps the newest position.\n", &[]),
+        ("server/web/page/src/a.ts", "import b from 'c';\n", &[1]),
+        ("server/web/page/src/a.ts", "// Keeps the list of cars.\n", &[]),
         ("README.md", "# Title\n", &[]),
     ];
     check(sources::opens_with_its_responsibility, examples);
@@ -19,7 +21,11 @@ fn every_source_fits_in_one_sitting() {
     let too_long = "\n".repeat(501);
     check(
         sources::fits_in_one_sitting,
-        &[("engine/src/a.rs", &too_long, &[501]), ("engine/src/a.rs", &longest, &[])],
+        &[
+            ("engine/src/a.rs", &too_long, &[501]),
+            ("server/web/page/src/a.ts", &too_long, &[501]),
+            ("engine/src/a.rs", &longest, &[]),
+        ],
     );
 }
 

@@ -8,7 +8,8 @@ use std::sync::OnceLock;
 use crate::code::code_of;
 
 /// Folders that are built or fetched, not written.
-const FOLDERS_SKIPPED: [&str; 4] = [".git", "target", "node_modules", "proptest-regressions"];
+const FOLDERS_SKIPPED: [&str; 5] =
+    [".git", "target", "node_modules", "dist", "proptest-regressions"];
 
 /// Where a rule is broken and what to do about it.
 #[derive(Debug)]

@@ -52,9 +52,10 @@ const SYNONYMS: [(&[&str], &str); 8] = [
 ];
 
 /// Places where a test may pause, each with the reason.
-const PAUSES: [(&str, &str); 5] = [
+const PAUSES: [(&str, &str); 6] = [
     ("tests/src/program.rs", "asks a starting server again until its deadline"),
     ("tests/src/scene.rs", "looks again until what is awaited has come true, or its deadline"),
+    ("tests/src/bin/stage.rs", "publishes at a rate until it is told to stop"),
     ("tests/src/figures/latency.rs", "publishes each position when it is due"),
     ("tests/src/figures/commit.rs", "publishes at a rate, and waits until all is stored"),
     ("tests/src/figures/start.rs", "measures what an idle crowd costs in a time"),
@@ -62,18 +63,26 @@ const PAUSES: [(&str, &str); 5] = [
 
 /// Every source opens with `//!`: what it is responsible for.
 pub(crate) fn opens_with_its_responsibility(file: &File) -> Vec<Finding> {
+    let mark = match file.path.rsplit_once('.') {
+        Some((_, "rs")) => "//! ",
+        Some((_, "ts" | "mjs")) => "// ",
+        _ => return Vec::new(),
+    };
     let first = file.text.lines().next().unwrap_or_default();
-    let said = first.strip_prefix("//! ").is_some_and(|sentence| !sentence.starts_with('('));
-    if !file.is_rust() || said {
+    if first.strip_prefix(mark).is_some_and(|sentence| !sentence.starts_with('(')) {
         return Vec::new();
     }
-    vec![file.finding(1, "open the file with `//!` and one sentence: what it is responsible for")]
+    let mark = mark.trim();
+    let advice =
+        format!("open the file with `{mark}` and one sentence: what it is responsible for");
+    vec![file.finding(1, advice)]
 }
 
 /// A file has at most 500 lines.
 pub(crate) fn fits_in_one_sitting(file: &File) -> Vec<Finding> {
     let lines = file.text.lines().count();
-    if !file.is_rust() || lines <= FILE_LINES_MAX {
+    let is_source = [".rs", ".ts", ".mjs", ".css"].iter().any(|end| file.path.ends_with(end));
+    if !is_source || lines <= FILE_LINES_MAX {
         return Vec::new();
     }
     let advice = format!("{lines} lines: split it into children, at most {FILE_LINES_MAX} each");

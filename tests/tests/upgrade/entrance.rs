@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use engine::id::ShardIndex;
-use pitwall::config::Config;
+use pitwall::config::{Config, PageMode};
 use pitwall::context::Context;
 use pitwall::live::access::Access;
 use pitwall::live::admission::Admission;
@@ -14,6 +14,7 @@ use pitwall::live::mailbox::{Address, Mailbox, Newcomer, Order, mailbox};
 use pitwall::live::upgrade::{self, Door, Meter};
 use pitwall::log::Level;
 use pitwall::metrics::{Page, Section};
+use pitwall::page::{Desk, Page as LivePage};
 use pitwall::shutdown::Shutdown;
 use tests::client::Client;
 use tests::lines::Lines;
@@ -68,12 +69,16 @@ impl Entrance {
         let shards: Arc<[Address]> = shards.into();
         let admission = Admission::new(context.config.live.limits);
         let meter = Arc::new(Meter::default());
+        let live = &context.config.live;
+        let desk =
+            (live.page == PageMode::On).then(|| Desk::new(LivePage::without_events(None), live));
         let door = Door {
             context: context.clone(),
             access: Access::new(&context).into(),
             admission: admission.clone(),
             shards: shards.clone(),
             meter: meter.clone(),
+            desk,
         };
         let running = runtime.spawn(upgrade::run(listener, door, async {}));
         drop(inside);

@@ -10,4 +10,5 @@ mod handover;
 mod identity;
 mod leaving;
 mod limits;
+mod page;
 mod requests;

@@ -462,3 +462,29 @@ fn who_embeds_may_not_let_other_machines_in_without_a_token() {
     assert_eq!(beside.mistakes(), []);
     assert_eq!(names(load(&[token]).warnings()), ["EMBEDDED_TOKEN"]);
 }
+
+#[test]
+fn the_style_of_the_page_is_an_address_with_an_origin() {
+    for (text, origin) in [
+        ("https://tiles.example/style.json", "https://tiles.example"),
+        ("http://127.0.0.1:8080/styles/day/style.json?key=1", "http://127.0.0.1:8080"),
+    ] {
+        let style = load(&[("LIVE_PAGE_STYLE_URL", text)]).into_config().unwrap().live.page_style;
+        let style = style.unwrap();
+        assert_eq!((&*style.url, &*style.origin), (text, origin));
+    }
+    for wrong in [
+        "tiles.example/style.json",
+        "https://tiles.example",
+        "ftp://tiles.example/a",
+        "https://user@tiles.example/a",
+        "https://tiles.example;script-src/a",
+        "https://tiles.example/a\"b",
+        "https://tiles.example/a b",
+        "https:///a",
+    ] {
+        let loaded = load(&[("LIVE_PAGE_STYLE_URL", wrong)]);
+        assert_eq!(loaded.mistakes().len(), 1, "{wrong}");
+    }
+    assert!(load(&[]).into_config().unwrap().live.page_style.is_none());
+}

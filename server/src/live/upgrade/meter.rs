@@ -28,6 +28,8 @@ pub enum Outcome {
     Unavailable,
     /// The process was leaving.
     Leaving,
+    /// It got a part of the live page.
+    Page,
 }
 
 impl Outcome {
@@ -52,7 +54,7 @@ pub struct Meter {
 }
 
 /// In the order of [`Outcome`].
-const NAMES: [&str; 10] = [
+const NAMES: [&str; 11] = [
     "accepted",
     "bad_request",
     "forbidden_origin",
@@ -63,6 +65,7 @@ const NAMES: [&str; 10] = [
     "unauthorized",
     "unavailable",
     "leaving",
+    "page",
 ];
 
 impl Meter {
@@ -128,6 +131,7 @@ mod tests {
             Outcome::Unauthorized,
             Outcome::Unavailable,
             Outcome::Leaving,
+            Outcome::Page,
         ];
         let meter = Meter::default();
         for (at, outcome) in (1..).zip(all) {

@@ -12,14 +12,16 @@ use super::origin::{check_origin, client_address};
 use super::remarks::{foreign, note_clear_text, note_unknown_proxy};
 use super::request::Request;
 use super::socket::equip;
-use super::wire::{NoHead, end, gone, read_head, write};
+use super::wire::{NoHead, deliver, end, gone, read_head, write};
 use super::{Door, Outcome};
+use crate::clock::wall_ms;
 use crate::config::Reject;
 use crate::http::{Answer, Head, HeadLimits, Refusal};
 use crate::live::access::Identity;
 use crate::live::admission::{Full, Permit};
 use crate::live::mailbox::{Newcomer, Order};
 use crate::live::session::{Cookie, Session};
+use crate::page::{Desk, Reply};
 use crate::shutdown::Stage;
 
 /// What identification may take beyond its queue and its call before it counts as failed.
@@ -35,6 +37,8 @@ enum End {
     Refused(Outcome, Refusal),
     /// By a close frame, after the upgrade.
     Closed(Outcome, CloseCode, &'static str),
+    /// By a part of the live page.
+    Answered(Reply),
     /// It has gone by itself.
     Lost,
 }
@@ -77,6 +81,10 @@ pub(super) async fn conduct(
             write_close(&mut bytes, code, reason);
             (outcome, reason, bytes)
         }
+        End::Answered(reply) => {
+            door.meter.count(Outcome::Page);
+            return deliver(stream, reply).await;
+        }
         End::Lost => return door.meter.count(Outcome::Lost),
     };
     door.meter.count(outcome);
@@ -100,6 +108,9 @@ async fn let_in(
     let live = &door.context.config.live;
     equip(&*stream, live).map_err(|_| End::Lost)?;
     let head = await_head(stream, door).await?;
+    if let Some(desk) = door.desk.as_ref().filter(|_| Desk::is_asked(head.target())) {
+        return Err(at_desk(desk, &head, peer, permit, door));
+    }
     let mut request = Request::of(&head, live.limits.cookie_bytes_max)
         .map_err(|refusal| End::Refused(Outcome::BadRequest, refusal))?;
     // Before the origin: either may be why it is not allowed.
@@ -132,6 +143,19 @@ async fn let_in(
     };
     permit.become_viewer(&session.user_id).map_err(too_many)?;
     Ok(Arrival { session, unread })
+}
+
+/// What becomes of a request that is not for viewers: it counts for its address like any other.
+fn at_desk(desk: &Desk, head: &Head, peer: IpAddr, permit: &mut Permit, door: &Door) -> End {
+    let client = client_address(head, peer, &door.context.config.live.access.trusted_proxies);
+    if let Err(full) = permit.settle(client) {
+        return End::Refused(Outcome::TooMany, Refusal::new(429, full.sentence()));
+    }
+    match desk.answer(head, wall_ms()) {
+        Ok(reply) => End::Answered(reply),
+        Err(refusal) if refusal.status == 503 => End::Refused(Outcome::TooMany, refusal),
+        Err(refusal) => End::Refused(Outcome::BadRequest, refusal),
+    }
 }
 
 async fn await_head(stream: &TcpStream, door: &Door) -> Result<Head, End> {

@@ -10,13 +10,27 @@ use tokio::io::{AsyncWriteExt as _, Interest};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use rustix::net::sockopt::set_socket_send_buffer_size;
+
 use crate::http::{Head, HeadLimits, HeadReader, Refusal, last_word};
+use crate::page::Reply;
 
 /// Room for one read, on the stack; also the most that can have come behind a head.
 const READ_BYTES: usize = 4 * 1024;
 
 /// How long an answer may take to be written: it fits into the kernel's buffer.
 const WRITE_MS_MAX: u64 = 2_000;
+
+/// How long a part of the live page may take: its largest file over 10 KB/s.
+const DELIVERY_MS_MAX: u64 = 60_000;
+
+/// What of it has to be taken in a time, or its place is given to somebody who reads.
+const CHUNK_BYTES: usize = 32 * 1024;
+const CHUNK_MS_MAX: u64 = 10_000;
+
+/// What of it may be on its way, before the kernel doubles that: over a line with a round trip of
+/// 100 ms it is the whole page in a second.
+const DELIVERY_BYTES: usize = 64 * 1024;
 
 /// Why there is no head.
 pub(super) enum NoHead {
@@ -51,6 +65,21 @@ fn take_input(stream: &TcpStream, reader: &mut HeadReader) -> Result<Option<Head
 pub(super) async fn write(stream: &mut TcpStream, bytes: &[u8]) -> bool {
     let written = timeout(Duration::from_millis(WRITE_MS_MAX), stream.write_all(bytes)).await;
     matches!(written, Ok(Ok(())))
+}
+
+/// Sends a part of the live page and ends the connection; who does not take it in time is cut off.
+pub(super) async fn deliver(mut stream: TcpStream, reply: Reply) {
+    // Without it the answer is slower, and arrives.
+    set_socket_send_buffer_size(&stream, DELIVERY_BYTES).ok();
+    let (head, body) = reply.parts();
+    let delivered = async {
+        for chunk in [head].into_iter().chain(body.chunks(CHUNK_BYTES)) {
+            let in_time = Duration::from_millis(CHUNK_MS_MAX);
+            timeout(in_time, stream.write_all(chunk)).await??;
+        }
+        last_word(&mut stream, &[]).await
+    };
+    timeout(Duration::from_millis(DELIVERY_MS_MAX), delivered).await.ok();
 }
 
 /// Waits until the other side has ended the connection, whatever it has sent before. Nothing is read.
