@@ -23,9 +23,8 @@ const WAIT_US: (u64, u64) = (100, 10_000);
 /// Packets taken up between two waits, so that answers are read in time.
 const TAKEN_MAX: usize = 1_024;
 
-/// Connections of one source address: a half of its ports, since finding a free one among few is
-/// slow.
-const PER_ADDRESS: u32 = 14_000;
+/// Connections of one source address: few of its ports, since finding a free one among few is slow.
+const PER_ADDRESS: u32 = 1_000;
 
 /// Connections under way at a time: below what a listener's backlog usually holds.
 const DIALING_MAX: usize = 1_000;
