@@ -113,7 +113,8 @@ impl Firehose {
         let shown = Arc::new(Shown::default());
         let words = |error: io::Error| format!("the devices cannot begin: {error}");
         let race = Race::new(config.seed, &config.race);
-        let source = device::packets(race, schedule, clock).map_err(words)?;
+        let first = config.race.first_device;
+        let source = device::packets(race, first, schedule, clock).map_err(words)?;
         let seen = shown.clone();
         let run = move || turn::Turn::new(config, clock, source)?.run(&seen);
         let thread = thread::Builder::new().name("firehose".to_owned()).spawn(run);

@@ -29,6 +29,9 @@ pub const DEVICES_MAX: u32 = 1_000_000;
 pub struct RaceConfig {
     /// How many devices; at most [`DEVICES_MAX`].
     pub devices: u32,
+    /// The number of the first of them, so that several generators can be different devices; the
+    /// last one's is below [`DEVICES_MAX`].
+    pub first_device: u32,
     /// How long the devices are switched on, in seconds of the race.
     pub seconds: u32,
     /// When they are switched on, epoch milliseconds.
@@ -83,6 +86,7 @@ impl Default for RaceConfig {
     fn default() -> Self {
         Self {
             devices: 500,
+            first_device: 0,
             seconds: 3_600,
             start_ms: 1_780_732_800_000, // 2026-06-06T08:00:00Z
             wave_devices: 20,
@@ -179,10 +183,11 @@ impl Race {
     /// When the configuration asks for more than [`DEVICES_MAX`] devices or for empty waves.
     #[must_use]
     pub fn new(seed: u64, config: &RaceConfig) -> Self {
-        assert!(config.devices <= DEVICES_MAX, "a race has at most {DEVICES_MAX} devices");
+        let end = config.first_device.saturating_add(config.devices);
+        assert!(end <= DEVICES_MAX, "there are {DEVICES_MAX} devices");
         assert!(config.wave_devices > 0, "a wave has at least one device");
         let course = Self::course_of(seed, &config.irregular);
-        let racers = (0..config.devices)
+        let racers = (config.first_device..end)
             .map(|device| Racer::new(device, Random::of_part(seed, 1 + u64::from(device)), config))
             .collect();
         Self {

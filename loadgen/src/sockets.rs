@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::os::fd::{AsFd, OwnedFd};
+use std::process;
 
 use rustix::io::Errno;
 use rustix::net::{
@@ -14,8 +15,12 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// Descriptors beside those of connections: streams, epoll, a listener of who runs this.
 const OWN: u64 = 64;
 
-/// The first source address on loopback is the one behind this.
-const SOURCE_BASE: Ipv4Addr = Ipv4Addr::new(127, 0, 1, 0);
+/// Networks of loopback from which a process takes one, so that the ports that the last one has left
+/// behind for a minute are not in its way: looking for a free one among many takes milliseconds.
+const NETWORKS: u32 = 200;
+
+/// Addresses of a network that are used: all but those with a zero at the end.
+const ADDRESSES_MAX: u32 = 0xFF00;
 
 /// Allows the process as many open files as the system lets it have.
 ///
@@ -88,9 +93,10 @@ impl Dialer {
     /// has 16 million addresses.
     fn source(&self, index: u32) -> Option<Ipv4Addr> {
         let IpAddr::V4(target) = self.target.ip() else { return None };
-        let group = index / self.per_address.max(1);
-        let base = u32::from(SOURCE_BASE);
-        target.is_loopback().then(|| Ipv4Addr::from(base + 1 + group % 0x00F0_0000))
+        let network = (127 << 24) | (1 + process::id() % NETWORKS) << 16;
+        let group = index / self.per_address.max(1) % ADDRESSES_MAX;
+        let address = network | (group / 0xFF) << 8 | (1 + group % 0xFF);
+        target.is_loopback().then(|| Ipv4Addr::from(address))
     }
 }
 
@@ -136,12 +142,13 @@ mod tests {
     #[test]
     fn connections_to_loopback_are_spread_over_source_addresses() {
         let dialer = Dialer::new(([127, 0, 0, 1], 80).into(), 400);
-        let source = |index| dialer.source(index).unwrap().to_string();
-        assert_eq!((source(0), source(399)), ("127.0.1.1".to_owned(), "127.0.1.1".to_owned()));
-        assert_eq!(
-            (source(400), source(110_000)),
-            ("127.0.1.2".to_owned(), "127.0.2.20".to_owned())
-        );
+        let source = |index| dialer.source(index).unwrap().octets();
+        let [first, network, ..] = source(0);
+        assert!(first == 127 && network > 0, "never the network of the target");
+        assert_eq!((source(0), source(399)), ([127, network, 0, 1], [127, network, 0, 1]));
+        assert_eq!(source(400), [127, network, 0, 2]);
+        assert_eq!(source(254 * 400), [127, network, 0, 255]);
+        assert_eq!(source(255 * 400), [127, network, 1, 1]);
         assert_eq!(Dialer::new(([10, 0, 0, 1], 80).into(), 400).source(7), None);
     }
 

@@ -150,10 +150,10 @@ fn who_is_sent_away_is_counted_by_close_code() {
 
 #[test]
 fn devices_keep_and_send_again_what_was_not_answered() {
-    let refused = imei_of_device(3);
-    let listener = Listener::start(Odd { refused, miscounted: imei_of_device(5) });
+    let refused = imei_of_device(1_003);
+    let listener = Listener::start(Odd { refused, miscounted: imei_of_device(1_005) });
     let config = FirehoseConfig {
-        race: race(120, Irregular::NONE),
+        race: RaceConfig { first_device: 1_000, ..race(120, Irregular::NONE) },
         pace: Pace::times(60.0),
         dates: Dates::Race,
         kept_packets_max: 1_000,

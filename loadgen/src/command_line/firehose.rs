@@ -24,7 +24,7 @@ pub(super) fn run(
     if trip.race.devices > DEVICES_MAX {
         return Err(format!(
             "one process opens at most {DEVICES_MAX} devices: start several, each with another \
-             --seed"
+             --first-device"
         )
         .into());
     }

@@ -20,6 +20,9 @@ pub(super) struct RaceArguments {
     /// Devices in the race.
     #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(0..=i64::from(DEVICES_MAX)))]
     devices: u32,
+    /// The number of the first of them: several generators with different ones are different devices.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=i64::from(DEVICES_MAX)))]
+    first_device: u32,
     /// Seconds for which they are switched on, by the clock of the race.
     #[arg(long, default_value_t = 60)]
     seconds: u32,
@@ -87,6 +90,9 @@ pub(super) struct Trip {
 }
 
 pub(super) fn run(arguments: &RaceArguments) -> Result<ExitCode, Failure> {
+    if arguments.first_device + arguments.devices > DEVICES_MAX {
+        return Err(format!("there are {DEVICES_MAX} devices: take a lower --first-device").into());
+    }
     match (&arguments.to.redis, &arguments.to.teltonika) {
         (Some(url), _) => publish::run(url, arguments, &trip(arguments)?),
         (None, Some(target)) => firehose::run(target, arguments, &trip(arguments)?),
@@ -98,6 +104,7 @@ fn config(arguments: &RaceArguments) -> RaceConfig {
     let is_calm = arguments.calm || arguments.to.prompt;
     RaceConfig {
         devices: arguments.devices,
+        first_device: arguments.first_device,
         seconds: arguments.seconds,
         start_ms: arguments.start_ms.unwrap_or_else(|| RaceConfig::default().start_ms),
         wave_devices: arguments.wave_devices,

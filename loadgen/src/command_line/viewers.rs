@@ -169,7 +169,8 @@ fn judge(seen: &Snapshot, arguments: &ViewersArguments, report: &mut Report) {
         "the server sent what version 1 of the protocol does not have".to_owned()
     });
     report.fail_if(!seen.refusals.is_empty(), || {
-        "not everybody was let in. HTTP 403: give --origin. error forbidden: may these users see the \
+        "not everybody was let in. Connection refused: is this the port for viewers? HTTP 403: give \
+         --origin. error forbidden: may these users see the \
          event? Addresses or ports run out: give more --per-address, or LIVE_VIEWERS_PER_ADDRESS_MAX"
             .to_owned()
     });

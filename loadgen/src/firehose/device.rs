@@ -4,10 +4,10 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::fd::OwnedFd;
 
-use engine::teltonika::{HELLO_ACCEPTED, encode_hello};
+use engine::teltonika::{HELLO_ACCEPTED, Imei, encode_hello};
 
 use crate::epoll::{Epoll, Ready, Wish};
-use crate::race::{Arrival, Race, imei_of_device};
+use crate::race::{Arrival, Race};
 use crate::random::Random;
 use crate::schedule::{Clock, Schedule};
 use crate::sockets::{Dialer, Received, connection_result, receive, send_some};
@@ -25,19 +25,25 @@ const BACKOFF_DOUBLINGS: u32 = 6;
 /// A packet on its way to a device.
 #[derive(Debug)]
 pub(super) struct Packet {
+    /// The device's place among those of this firehose.
     pub(super) device: u32,
     pub(super) records: u8,
     pub(super) bytes: Box<[u8]>,
 }
 
 /// The packets of a race, made up ahead.
-pub(super) fn packets(race: Race, schedule: Schedule, clock: Clock) -> io::Result<Source<Packet>> {
+pub(super) fn packets(
+    race: Race,
+    first: u32,
+    schedule: Schedule,
+    clock: Clock,
+) -> io::Result<Source<Packet>> {
     let mut bytes = Vec::new();
     Source::start(race, schedule, clock, move |arrivals: &[Arrival], give| {
         bytes.clear();
         append_packet(arrivals, &mut bytes);
         give(Packet {
-            device: arrivals[0].device,
+            device: arrivals[0].device - first,
             records: u8::try_from(arrivals.len()).expect("a packet was just encoded"),
             bytes: bytes.as_slice().into(),
         });
@@ -86,7 +92,9 @@ pub(super) struct Hands<'a> {
 /// One device.
 #[derive(Debug)]
 pub(super) struct Device {
+    /// Its place among those of this firehose.
     index: u32,
+    imei: Imei,
     stage: Stage,
     socket: Option<OwnedFd>,
     /// Oldest first; the first may be under way.
@@ -101,9 +109,10 @@ pub(super) struct Device {
 }
 
 impl Device {
-    pub(super) fn new(index: u32, first_dial_us: u64) -> Self {
+    pub(super) fn new(index: u32, imei: Imei, first_dial_us: u64) -> Self {
         Self {
             index,
+            imei,
             stage: Stage::Resting,
             socket: None,
             kept: VecDeque::new(),
@@ -206,7 +215,7 @@ impl Device {
             Stage::Resting | Stage::Dialing => return,
             Stage::Greeting => {
                 let mut text = Vec::with_capacity(20);
-                encode_hello(&imei_of_device(self.index), &mut text);
+                encode_hello(&self.imei, &mut text);
                 hello = text;
                 &hello[..]
             }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::epoll::Epoll;
 use crate::measure::Busy;
+use crate::race::imei_of_device;
 use crate::schedule::Clock;
 use crate::sockets::Dialer;
 use crate::source::Source;
@@ -23,9 +24,8 @@ const WAIT_US: (u64, u64) = (100, 10_000);
 /// Packets taken up between two waits, so that answers are read in time.
 const TAKEN_MAX: usize = 1_024;
 
-/// Connections of one source address: a half of its ports, since finding a free one among few is
-/// slow.
-const PER_ADDRESS: u32 = 14_000;
+/// Connections of one source address: few of its ports, since finding a free one among few is slow.
+const PER_ADDRESS: u32 = 1_000;
 
 /// Connections under way at a time: below what a listener's backlog usually holds.
 const DIALING_MAX: usize = 1_000;
@@ -54,8 +54,11 @@ impl Turn {
         source: Source<Packet>,
     ) -> io::Result<Self> {
         let interval_us = 1_000_000 / u64::from(config.dials_per_second.max(1));
-        let first = |index: u32| Device::new(index, u64::from(index) * interval_us);
-        let devices: Vec<Device> = (0..config.race.devices).map(first).collect();
+        let device = |index: u32| {
+            let imei = imei_of_device(config.race.first_device + index);
+            Device::new(index, imei, u64::from(index) * interval_us)
+        };
+        let devices: Vec<Device> = (0..config.race.devices).map(device).collect();
         let mut tally = Tally::default();
         tally.counts.devices = config.race.devices;
         Ok(Self {

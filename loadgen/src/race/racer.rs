@@ -66,7 +66,7 @@ pub(super) struct Racer {
 
 impl Racer {
     pub(super) fn new(device: u32, mut random: Random, config: &RaceConfig) -> Self {
-        let wave = u64::from(device / config.wave_devices);
+        let wave = u64::from((device - config.first_device) / config.wave_devices);
         let has_wrong_clock = random.happens(config.irregular.wrong_clock_share);
         let clock_error_ms = CLOCK_ERRORS_MS[random.below(4) as usize];
         Self {

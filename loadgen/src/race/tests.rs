@@ -242,3 +242,10 @@ fn imei_has_its_check_digit_and_is_unique() {
         assert_eq!(sum % 10, 0, "{}", imei.as_str());
     }
 }
+
+#[test]
+fn a_race_that_begins_with_another_device_has_others() {
+    let config = RaceConfig { devices: 30, first_device: 40, seconds: 60, ..config() };
+    let devices: BTreeSet<u32> = arrivals(3, &config).iter().map(|it| it.device).collect();
+    assert!(devices.into_iter().eq(40..70));
+}
