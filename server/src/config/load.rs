@@ -123,10 +123,11 @@ impl Reader {
         }
     }
 
-    /// A setting that has to be set.
+    /// A setting that has to be set if it is needed.
     fn required(
         &mut self,
         name: &str,
+        is_needed: bool,
         parse: impl FnOnce(&str) -> Result<Secret, String>,
     ) -> Secret {
         let (mut is_wrong, file) = (false, format!("{name}_FILE"));
@@ -135,7 +136,7 @@ impl Reader {
             parse(text)
         });
         is_wrong |= self.gathered.mistakes.iter().any(|it| it.name == name || it.name == file);
-        if value.is_none() && !is_wrong {
+        if value.is_none() && !is_wrong && is_needed {
             let kind = settings::named(name).expect("it has just been read").kind;
             self.gathered.mistake(name, format!("is missing: it {}", kind.mistake()));
         }
@@ -182,26 +183,29 @@ fn checked<'a>(setting: &Setting, text: &'a str) -> Result<&'a str, String> {
 
 fn read(reader: &mut Reader) -> Config {
     let roles = reader.read("ROLES", kind::words);
+    let roles = roles.map_or_else(Roles::default, |words| Roles {
+        live: words.contains(&"live"),
+        durable: words.contains(&"durable"),
+        ingest: words.contains(&"ingest"),
+    });
+    let ingest = ingest(reader);
+    let needs_database = roles.need_database(ingest.authority);
     Config {
         instance_id: reader.text("INSTANCE_ID", kind::instance_id),
-        roles: roles.map_or_else(Roles::default, |words| Roles {
-            live: words.contains(&"live"),
-            durable: words.contains(&"durable"),
-            ingest: words.contains(&"ingest"),
-        }),
+        roles,
         log_level: match reader.word("LOG_LEVEL") {
             "debug" => Level::Debug,
             "warn" => Level::Warn,
             "error" => Level::Error,
             _ => Level::Info,
         },
-        redis_url: reader.required("REDIS_URL", url::redis),
+        redis_url: reader.required("REDIS_URL", true, url::redis),
         stream: reader.text("REDIS_TELEMETRY_STREAM", kind::redis_name),
-        postgres_url: reader.required("POSTGRES_URL", url::postgres),
+        postgres_url: reader.required("POSTGRES_URL", needs_database, url::postgres),
         directus: directus(reader),
         live: live(reader),
         write: write(reader),
-        ingest: ingest(reader),
+        ingest,
         admin: AdminConfig {
             host: reader.address("METRICS_HOST"),
             port: reader.number("METRICS_PORT"),

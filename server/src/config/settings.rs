@@ -115,7 +115,7 @@ const STORES: &[Setting] = &[
         name: "POSTGRES_URL",
         default: "",
         kind: Kind::PostgresUrl,
-        meaning: "Where PostgreSQL is: postgres://user:password@host[:port]/database. Required.",
+        meaning: "Where PostgreSQL is: postgres://user:password@host[:port]/database. For ingest alone: with strict.",
     },
 ];
 

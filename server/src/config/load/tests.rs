@@ -343,6 +343,22 @@ fn a_process_has_the_roles_that_it_is_given() {
 }
 
 #[test]
+fn who_takes_every_device_needs_no_database() {
+    let mistakes = |settings: &[(&str, &str)]| {
+        let environment =
+            settings.iter().map(|(name, value)| (name.into(), value.into())).collect();
+        let loaded = Config::load(&Sources { environment, ..Sources::default() });
+        loaded.mistakes().iter().map(|it| it.name.clone()).collect::<Vec<_>>()
+    };
+    let (redis, ingest) = (("REDIS_URL", REDIS), ("ROLES", "ingest"));
+    assert_eq!(mistakes(&[redis, ingest]), [""; 0]);
+    let strict = ("DEVICE_AUTHORITY_MODE", "strict");
+    assert_eq!(mistakes(&[redis, ingest, strict]), ["POSTGRES_URL"]);
+    assert_eq!(mistakes(&[redis, ("ROLES", "live,ingest")]), ["POSTGRES_URL"]);
+    assert_eq!(mistakes(&[ingest]), ["REDIS_URL"]);
+}
+
+#[test]
 fn devices_have_a_port_of_their_own() {
     for (settings, is_refused) in [
         ([("ROLES", "live,ingest"), ("INGEST_PORT", "8081")], true),
