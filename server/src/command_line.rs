@@ -173,16 +173,27 @@ fn schema(matches: &ArgMatches) -> Result<ExitCode, End> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// The settings for who looks into Redis.
+fn config_with_redis(matches: &ArgMatches) -> Result<Config, End> {
+    let config = load(matches).into_config()?;
+    if config.embedded.is_some() {
+        let words = "The embedded mode has no stream: what it has refused lies in the table `refused` \
+                     of pitwall.sqlite in EMBEDDED_DIR.";
+        return Err(End::Undone(words.to_owned()));
+    }
+    Ok(config)
+}
+
 fn dlq(matches: &ArgMatches) -> Result<ExitCode, End> {
     let (name, matches) = matches.subcommand().expect("clap asks for one");
-    let config = load(matches).into_config()?;
+    let config = config_with_redis(matches)?;
     let mut out = io::stdout().lock();
     runtime()?.block_on(tools::dlq::run(&config, (name, matches), &mut out))?;
     Ok(ExitCode::SUCCESS)
 }
 
 fn pending(matches: &ArgMatches) -> Result<ExitCode, End> {
-    let config = load(matches).into_config()?;
+    let config = config_with_redis(matches)?;
     let mut out = io::stdout().lock();
     runtime()?.block_on(tools::pending::run(&config, matches, &mut out))?;
     Ok(ExitCode::SUCCESS)

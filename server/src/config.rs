@@ -79,6 +79,13 @@ impl Roles {
 
     /// Takes positions from devices and does nothing else.
     pub const INGEST: Self = Self { live: false, durable: false, ingest: true };
+
+    /// True when PostgreSQL is asked for anything: who only listens to devices asks it only which
+    /// of them are known, if that matters.
+    #[must_use]
+    pub const fn need_database(self, authority: DeviceAuthority) -> bool {
+        self.live || self.durable || (self.ingest && matches!(authority, DeviceAuthority::Strict))
+    }
 }
 
 impl Default for Roles {

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::schema;
+
 /// How long a test waits for what must come.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -175,7 +177,12 @@ impl Client {
         loop {
             let heard = self.hear().expect("a message before the end");
             match heard.opcode {
-                1 => return serde_json::from_slice(&heard.payload).expect("messages are JSON"),
+                1 => {
+                    let message =
+                        serde_json::from_slice(&heard.payload).expect("messages are JSON");
+                    assert_eq!(schema::complaint(&message), None, "{message}");
+                    return message;
+                }
                 9 => self.send(10, &heard.payload),
                 _ => panic!("a message was awaited, not {heard:?}"),
             }

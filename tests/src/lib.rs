@@ -25,6 +25,7 @@ pub mod proxy;
 pub mod redis;
 pub mod sample;
 pub mod scene;
+pub mod schema;
 pub mod simulation;
 pub mod tracker;
 

@@ -141,10 +141,11 @@ impl Reader {
         }
     }
 
-    /// A setting that has to be set.
+    /// A setting that has to be set if it is needed.
     fn required(
         &mut self,
         name: &str,
+        is_needed: bool,
         parse: impl FnOnce(&str) -> Result<Secret, String>,
     ) -> Secret {
         let (mut is_wrong, file) = (false, format!("{name}_FILE"));
@@ -153,21 +154,25 @@ impl Reader {
             parse(text)
         });
         is_wrong |= self.gathered.mistakes.iter().any(|it| it.name == name || it.name == file);
-        if value.is_none() && !is_wrong {
+        if value.is_none() && !is_wrong && is_needed {
             let kind = settings::named(name).expect("it has just been read").kind;
             self.gathered.mistake(name, format!("is missing: it {}", kind.mistake()));
         }
         value.unwrap_or_else(|| Secret::new(""))
     }
 
-    /// Where a store is, which has to be set unless the process keeps everything itself.
+    /// Where a store is, and whether it has to be set. Nothing is read of it by a process that keeps
+    /// everything itself.
     fn store(
         &mut self,
         name: &str,
-        is_embedded: bool,
+        is_needed: Option<bool>,
         parse: impl FnOnce(&str) -> Result<Secret, String>,
     ) -> Secret {
-        if is_embedded { Secret::new("") } else { self.required(name, parse) }
+        match is_needed {
+            Some(is_needed) => self.required(name, is_needed, parse),
+            None => Secret::new(""),
+        }
     }
 
     fn text(&mut self, name: &str, parse: impl FnOnce(&str) -> Result<String, String>) -> String {
@@ -211,26 +216,33 @@ fn checked<'a>(setting: &Setting, text: &'a str) -> Result<&'a str, String> {
 fn read(reader: &mut Reader) -> Config {
     let roles = reader.read("ROLES", kind::words);
     let embedded = embedded(reader);
+    let roles = roles.map_or_else(Roles::default, |words| Roles {
+        live: words.contains(&"live"),
+        durable: words.contains(&"durable"),
+        ingest: words.contains(&"ingest"),
+    });
+    let ingest = ingest(reader);
+    let needs_database = roles.need_database(ingest.authority);
     Config {
         instance_id: reader.text("INSTANCE_ID", kind::instance_id),
-        roles: roles.map_or_else(Roles::default, |words| Roles {
-            live: words.contains(&"live"),
-            durable: words.contains(&"durable"),
-            ingest: words.contains(&"ingest"),
-        }),
+        roles,
         log_level: match reader.word("LOG_LEVEL") {
             "debug" => Level::Debug,
             "warn" => Level::Warn,
             "error" => Level::Error,
             _ => Level::Info,
         },
-        redis_url: reader.store("REDIS_URL", embedded.is_some(), url::redis),
+        redis_url: reader.store("REDIS_URL", embedded.is_none().then_some(true), url::redis),
         stream: reader.text("REDIS_TELEMETRY_STREAM", kind::redis_name),
-        postgres_url: reader.store("POSTGRES_URL", embedded.is_some(), url::postgres),
+        postgres_url: reader.store(
+            "POSTGRES_URL",
+            embedded.is_none().then_some(needs_database),
+            url::postgres,
+        ),
         directus: directus(reader),
         live: live(reader),
         write: write(reader),
-        ingest: ingest(reader),
+        ingest,
         embedded,
         admin: AdminConfig {
             host: reader.address("METRICS_HOST"),

@@ -119,7 +119,7 @@ const STORES: &[Setting] = &[
         name: "POSTGRES_URL",
         default: "",
         kind: Kind::PostgresUrl,
-        meaning: "Where PostgreSQL is: postgres://user:password@host[:port]/database. Required, unless embedded.",
+        meaning: "Where PostgreSQL is: postgres://user:password@host[:port]/database. For ingest alone: with strict.",
     },
 ];
 

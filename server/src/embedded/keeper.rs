@@ -24,7 +24,7 @@ use crate::context::Context;
 use crate::ingest::authority::Known;
 use crate::live::source::SourceMail;
 use crate::metrics::{Counter, Gauge, Page, Section};
-use crate::status::{Component, Reminder, State};
+use crate::status::{Component, Reminder, Role, State};
 
 /// Fixes of one letter to the source.
 const OFFERS_MAX: usize = 1_000;
@@ -115,12 +115,14 @@ impl Keeper {
             page,
             events,
             known,
-            component: context.status.component("roster", None),
+            // Who asks whether it is ready wants to see an event.
+            component: context.status.component("roster", Some(Role::Live)),
             reminder: Reminder::default(),
             numbers: Arc::default(),
         };
         keeper.tell_page();
         keeper.tell_known();
+        keeper.tell_events();
         Ok((keeper, Told { page: page_told, events: events_told, known: known_told }))
     }
 
@@ -221,10 +223,7 @@ impl Keeper {
         let devices: HashSet<&str> = registered.iter().map(|(device, _)| &**device).collect();
         self.numbers.devices.set(i64::try_from(devices.len()).unwrap_or(i64::MAX));
         self.registered = registered;
-        let mut events: Vec<EventId> = self.file.events.iter().map(|event| event.id).collect();
-        events.sort_unstable();
-        self.numbers.events.set(i64::try_from(events.len()).unwrap_or(i64::MAX));
-        self.events.send_replace(events.into());
+        self.tell_events();
         self.is_page_stale = true;
         self.tell();
         mail
@@ -267,6 +266,13 @@ impl Keeper {
             letters.push(SourceMail::Offer(std::mem::replace(&mut offers, rest)));
         }
         letters
+    }
+
+    fn tell_events(&self) {
+        let mut events: Vec<EventId> = self.file.events.iter().map(|event| event.id).collect();
+        events.sort_unstable();
+        self.numbers.events.set(i64::try_from(events.len()).unwrap_or(i64::MAX));
+        self.events.send_replace(events.into());
     }
 
     /// With `strict` only devices of the file may send.

@@ -258,3 +258,24 @@ impl Drop for Waiting<'_> {
         self.0.waiting.add(-1);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+    use std::sync::Arc;
+
+    use tokio::net::TcpStream;
+
+    use super::{Door, Place, conduct};
+
+    /// The size of what a function with these arguments gives.
+    const fn size<F>(_: fn(TcpStream, SocketAddr, Place, Arc<Door>) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_device_costs_its_task_less_than_a_kilobyte() {
+        let bytes = size(conduct);
+        assert!(bytes <= 1_024, "{bytes} bytes");
+    }
+}

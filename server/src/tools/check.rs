@@ -111,10 +111,17 @@ pub async fn look(config: &Config) -> Vec<Finding> {
     let roles = config.roles;
     let directus =
         async { if roles.live { Some(directus::look(&config.directus).await) } else { None } };
+    let database = async {
+        if roles.need_database(config.ingest.authority) {
+            look_at_database(&config.postgres_url, roles.durable).await
+        } else {
+            Vec::new()
+        }
+    };
     let (redis, database, directus) = tokio::join!(
         redis::look(config.redis_url.expose(), &config.stream, roles),
-        look_at_database(&config.postgres_url, roles.durable),
-        directus,
+        database,
+        directus
     );
     redis.into_iter().chain(database).chain(directus).collect()
 }

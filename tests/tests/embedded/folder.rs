@@ -56,3 +56,13 @@ fn config_shows_what_holds_in_the_embedded_mode() {
     assert_eq!(code, Some(0), "{text}");
     assert!(text.contains("it is made at the first start"), "{text}");
 }
+
+#[test]
+fn tools_that_look_into_redis_say_where_to_look_instead() {
+    let embedded = Embedded::new(&[]);
+    for arguments in [&["dlq", "list"][..], &["pending"]] {
+        let (code, _, complaint) = run(arguments, &embedded.folder());
+        assert_eq!(code, Some(1), "{complaint}");
+        assert!(complaint.contains("table `refused` of pitwall.sqlite"), "{complaint}");
+    }
+}

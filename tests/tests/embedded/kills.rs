@@ -1,4 +1,4 @@
-//! Killed at random moments: what was answered is there, and nothing is there twice.
+//! Killed or told to end at random moments: what was answered is there, and nothing is there twice.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -71,7 +71,15 @@ fn live_and_die(seed: u64) {
             .collect();
         let enough = u64::from(1 + random.below(400));
         until("so many are answered", || answered.load(Ordering::Relaxed) >= enough);
-        embedded.kill();
+        if life % 3 == 2 {
+            assert!(
+                embedded.end().success(),
+                "an orderly end in the middle of it: {}",
+                embedded.log()
+            );
+        } else {
+            embedded.kill();
+        }
         stop.store(true, Ordering::Relaxed);
         memories.extend(drivers.into_iter().map(|driver| driver.join().unwrap()));
         let connection = store(&embedded);
@@ -103,6 +111,6 @@ fn live_and_die(seed: u64) {
 }
 
 #[test]
-fn killed_at_random_moments_it_has_every_record_that_it_answered_and_none_twice() {
+fn ended_at_random_moments_it_has_every_record_that_it_answered_and_none_twice() {
     SEEDS.into_iter().for_each(live_and_die);
 }

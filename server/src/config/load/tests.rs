@@ -343,6 +343,37 @@ fn a_process_has_the_roles_that_it_is_given() {
 }
 
 #[test]
+fn who_takes_every_device_needs_no_database() {
+    let mistakes = |settings: &[(&str, &str)]| {
+        let environment =
+            settings.iter().map(|(name, value)| (name.into(), value.into())).collect();
+        let loaded = Config::load(&Sources { environment, ..Sources::default() });
+        loaded.mistakes().iter().map(|it| it.name.clone()).collect::<Vec<_>>()
+    };
+    let (redis, ingest) = (("REDIS_URL", REDIS), ("ROLES", "ingest"));
+    assert_eq!(mistakes(&[redis, ingest]), [""; 0]);
+    let strict = ("DEVICE_AUTHORITY_MODE", "strict");
+    assert_eq!(mistakes(&[redis, ingest, strict]), ["POSTGRES_URL"]);
+    assert_eq!(mistakes(&[redis, ("ROLES", "live,ingest")]), ["POSTGRES_URL"]);
+    assert_eq!(mistakes(&[ingest]), ["REDIS_URL"]);
+}
+
+#[test]
+fn devices_have_a_port_of_their_own() {
+    for (settings, is_refused) in [
+        ([("ROLES", "live,ingest"), ("INGEST_PORT", "8081")], true),
+        ([("ROLES", "ingest"), ("INGEST_PORT", "9090")], true),
+        ([("ROLES", "ingest"), ("INGEST_PORT", "8081")], false),
+        ([("ROLES", "live,durable"), ("INGEST_PORT", "9090")], false),
+    ] {
+        let loaded = load(&settings);
+        let names: Vec<&str> = loaded.mistakes().iter().map(|it| it.name.as_str()).collect();
+        let expected: &[&str] = if is_refused { &["INGEST_PORT"] } else { &[] };
+        assert_eq!(names, expected, "{settings:?}");
+    }
+}
+
+#[test]
 fn d4_who_stores_shares_no_group_with_viewers_and_keeps_what_it_is_writing() {
     refuses("WRITE_GROUP", &["a b", "*", "live-broadcast-writer", "live-broadcast-processor-1"]);
     accepts("WRITE_GROUP", &["processor", "writers", "live-broadcaster"]);

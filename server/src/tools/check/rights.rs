@@ -17,7 +17,7 @@ const NOBODY: &str = "pitwall-check";
 /// A command in a form that does nothing; `{s}` is the stream, `{d}` the dead letters.
 type Probe = &'static str;
 
-/// What showing positions needs, and holding the lease.
+/// What reading the stream needs, and holding the lease.
 const LIVE: &[Probe] = &[
     "XREAD COUNT 1 STREAMS {s} $",
     "XREADGROUP GROUP {n} {n} COUNT 1 STREAMS {s} >",
@@ -45,13 +45,18 @@ const DURABLE: &[Probe] = &[
     "SET pitwall:loss:{n} 0 PX 0",
 ];
 
+/// What listening to devices needs.
+const INGEST: &[Probe] = &["XADD {s} NOMKSTREAM 0-0 a b", "CLIENT SETNAME {n}"];
+
 /// Tries what the roles need, and says what is not allowed.
 pub(super) async fn look(
     connection: &mut MultiplexedConnection,
     stream: &str,
     roles: Roles,
 ) -> Finding {
-    let probes = LIVE.iter().chain(if roles.durable { DURABLE } else { &[] });
+    let needed =
+        [(roles.live || roles.durable, LIVE), (roles.durable, DURABLE), (roles.ingest, INGEST)];
+    let probes = needed.iter().filter(|(is_needed, _)| *is_needed).flat_map(|(_, probes)| *probes);
     let dead_letters = dead_letter::key(stream);
     let mut refused = Vec::new();
     for probe in probes {
