@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::batch::{Batch, Writer};
 use super::health::Health;
@@ -232,8 +232,9 @@ impl Pipeline {
     /// Waits until the replies to the oldest batch are all there.
     async fn replies(&mut self) -> Result<(), Failure> {
         let oldest = self.on_their_way.front().expect("a batch is on its way");
-        let within = Duration::from_millis(ANSWER_MS_MAX).saturating_sub(oldest.sent.elapsed());
-        self.link.expected(within).await.map(drop)
+        let within = Duration::from_millis(ANSWER_MS_MAX);
+        let replies = timeout_at(oldest.sent + within, self.link.expected(within)).await;
+        replies.unwrap_or_else(|_| Err(Failure::timeout("answer", ANSWER_MS_MAX))).map(drop)
     }
 }
 
