@@ -28,8 +28,8 @@ use table::Table;
 /// a thousand devices that send every ten seconds. What comes beyond is not answered, and comes again.
 pub(super) const PARCELS_MAX: usize = 4_096;
 
-/// Records after which no more packets go into a commit: it takes some 30 ms then, and longer ones
-/// would make devices wait.
+/// Records after which no more packets go into a commit: it takes some tens of milliseconds then, and
+/// longer ones would make devices wait.
 const COMMIT_RECORDS_MAX: usize = 4_000;
 const _: () = assert!(COMMIT_RECORDS_MAX <= BATCH_ROWS_MAX);
 
