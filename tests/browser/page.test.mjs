@@ -30,6 +30,9 @@ beforeEach(async () => {
 afterEach(async () => {
   await browser.end();
   await stage.say('quiet');
+  // Whatever a test has left behind.
+  await stage.say('start');
+  await stage.say('login');
 });
 
 /** A new page of the browser, everything of which is listened to. */
@@ -235,6 +238,13 @@ test('a quiet event stays live', async () => {
   assert.equal(await words(), 'Live');
 });
 
+test('without an event the page says what to do', async () => {
+  await page.goto(stage.url);
+  await until('it is said', () => page.locator('#notice').isVisible());
+  assert.match(await page.locator('#notice').textContent(), /Name one in the address/);
+  nothingWasWrong();
+});
+
 test('an event that may not be seen is said so', async () => {
   await page.goto(`${stage.url}?event=00000000-0000-4000-8000-000000000003`);
   await until('it is said', async () => (await page.locator('#notice').isVisible()));
@@ -259,6 +269,7 @@ test('over a slow line dots still move and nothing old is shown', async () => {
 test('while the server is away the page says so, and when it tries again', async () => {
   await stage.say(`race ${DEVICES} 1`);
   await visit();
+  await until('all cars are there', async () => (await cars()) === DEVICES);
   await stage.say('crash');
   await until('it waits', async () => /^The connection is lost\. Again in \d+ s$/.test(await words()));
   assert.ok((await cars()) === DEVICES, 'what was known stays in sight');

@@ -83,7 +83,11 @@ impl Stage {
         stage
     }
 
+    /// Starts the program unless it runs.
     fn start(&mut self) {
+        if self.program.is_some() {
+            return;
+        }
         let port = self.port.to_string();
         let settings =
             [("LIVE_WS_PORT", &*port), ("LIVE_PAGE", "on"), ("LIVE_REVALIDATE_MS", "1000")];
