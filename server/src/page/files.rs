@@ -26,11 +26,11 @@ pub(super) static FILES: [File; 6] = [
         compressed: Some(include_bytes!("../../web/dist/page/index-Cv6Zu9kC.css.gz")),
     },
     File {
-        path: "/page/index-DjfMrJlo.js",
+        path: "/page/index-Du4TK0-7.js",
         content_type: "text/javascript; charset=utf-8",
         is_named_by_content: true,
-        plain: include_bytes!("../../web/dist/page/index-DjfMrJlo.js"),
-        compressed: Some(include_bytes!("../../web/dist/page/index-DjfMrJlo.js.gz")),
+        plain: include_bytes!("../../web/dist/page/index-Du4TK0-7.js"),
+        compressed: Some(include_bytes!("../../web/dist/page/index-Du4TK0-7.js.gz")),
     },
     File {
         path: "/page/maplibre-gl-worker-CZtFQQIV.mjs",

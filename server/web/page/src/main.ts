@@ -311,6 +311,8 @@ class Page {
       case 'ArrowUp': step(-1); break;
       case 'f': case 'Enter': this.#follow(!this.#isFollowing); break;
       case 'a': this.#fitAll(); break;
+      case '+': case '=': this.#base?.map.zoomIn(); break;
+      case '-': this.#base?.map.zoomOut(); break;
       case 'l': toggle('hasLabels'); break;
       case 't': toggle('hasTrails'); break;
       case 'r': this.#mark(key, this.#raw.toggle()); this.#base?.map.resize(); break;
