@@ -30,6 +30,10 @@ beforeEach(async () => {
 afterEach(async () => {
   await browser.end();
   await stage.say('quiet');
+  // Whatever a test has left behind.
+  await stage.say('heal');
+  await stage.say('start');
+  await stage.say('login');
 });
 
 /** A new page of the browser, everything of which is listened to. */
@@ -54,8 +58,8 @@ async function until(what, isTrue, patienceMs = PATIENCE_MS) {
 }
 
 /** Opens the page for the event and waits until it is live. */
-async function visit(more = '', event = stage.event) {
-  await page.goto(`${stage.url}?event=${event}${more}`);
+async function visit(more = '', event = stage.event, url = stage.url) {
+  await page.goto(`${url}?event=${event}${more}`);
   await until('the page is live', async () => (await status()) === 'live');
 }
 
@@ -235,30 +239,63 @@ test('a quiet event stays live', async () => {
   assert.equal(await words(), 'Live');
 });
 
+test('without an event the page says what to do', async () => {
+  await page.goto(stage.url);
+  await until('it is said', () => page.locator('#notice').isVisible());
+  assert.match(await page.locator('#notice').textContent(), /Name one in the address/);
+  nothingWasWrong();
+});
+
 test('an event that may not be seen is said so', async () => {
   await page.goto(`${stage.url}?event=00000000-0000-4000-8000-000000000003`);
   await until('it is said', async () => (await page.locator('#notice').isVisible()));
   assert.match(await words(), /No event can be shown/);
 });
 
-test('over a slow line dots still move and nothing old is shown', async () => {
-  const session = await browser.context.newCDPSession(page);
-  await visit();
-  await stage.say(`race ${DEVICES} 1`);
-  await session.send('Network.enable');
-  // The positions of all cars need 80 kbit/s, and here is half of it.
-  await session.send('Network.emulateNetworkConditions', {
-    offline: false, latency: 300, downloadThroughput: 5_000, uploadThroughput: 5_000,
-  });
+test('over a slow line the page stays live, and is fresh again as soon as the line is', async () => {
+  await stage.say(`race ${DEVICES} 5`);
+  await visit('', stage.event, stage.wire);
+  await until('cars are there', async () => (await cars()) === DEVICES);
+  // The positions of all cars need 48 kB a second.
+  await stage.say('slow 5000');
+  const count = frames.length;
   const before = await picture();
   await until('dots move', async () => (await picture()) !== before);
-  await page.waitForTimeout(3_000);
+  await page.waitForTimeout(5_000);
   assert.equal(await status(), 'live');
+  assert.ok(frames.length - count < DEVICES * 5 * 5, 'not everything has come');
+  await stage.say('heal');
+  await until('it is fresh', async () => parseFloat(await page.locator('#figure-latency').textContent()) < 1);
+  const newest = new Map();
+  for (const { type, deviceId, ts } of frames.map((frame) => JSON.parse(frame))) {
+    if (type !== 'position') continue;
+    assert.ok(ts >= (newest.get(deviceId) ?? 0), 'no dot goes back');
+    newest.set(deviceId, ts);
+  }
+  nothingWasWrong();
+});
+
+test('a wire that falls silent is noticed, and the page comes back', async () => {
+  await stage.say('once 1');
+  await page.clock.install();
+  await visit('', stage.event, stage.wire);
+  await stage.say('silence');
+  await until('it is noticed', async () => {
+    await page.clock.fastForward(4_000);
+    return (await status()) === 'waiting';
+  });
+  assert.match(await words(), /^The server does not answer|^Nothing has been heard/);
+  await stage.say('heal');
+  await until('it is live', async () => {
+    await page.clock.fastForward(1_000);
+    return (await status()) === 'live';
+  });
 });
 
 test('while the server is away the page says so, and when it tries again', async () => {
   await stage.say(`race ${DEVICES} 1`);
   await visit();
+  await until('all cars are there', async () => (await cars()) === DEVICES);
   await stage.say('crash');
   await until('it waits', async () => /^The connection is lost\. Again in \d+ s$/.test(await words()));
   assert.ok((await cars()) === DEVICES, 'what was known stays in sight');

@@ -19,11 +19,11 @@ pub(super) static FILES: [File; 6] = [
         compressed: None,
     },
     File {
-        path: "/page/index-BJlUxDWE.js",
+        path: "/page/index--IZvoLum.js",
         content_type: "text/javascript; charset=utf-8",
         is_named_by_content: true,
-        plain: include_bytes!("../../web/dist/page/index-BJlUxDWE.js"),
-        compressed: Some(include_bytes!("../../web/dist/page/index-BJlUxDWE.js.gz")),
+        plain: include_bytes!("../../web/dist/page/index--IZvoLum.js"),
+        compressed: Some(include_bytes!("../../web/dist/page/index--IZvoLum.js.gz")),
     },
     File {
         path: "/page/index-Cv6Zu9kC.css",

@@ -3,7 +3,8 @@
 //!
 //! `race DEVICES HERTZ` publishes from now on, `quiet` ends that, `once DEVICES` publishes one position
 //! each, `stop` ends the program as an operator does and `crash` as the system does, `start` starts one at
-//! the same address, `logout` and `login` are about the user, `end` ends it all.
+//! the same address, `logout` and `login` are about the user, `end` ends it all. There is a second way
+//! to the program, the wire, that `slow BYTES_PER_SECOND` and `silence` make worse and `heal` well.
 
 use std::env;
 use std::io::{self, BufRead, Write};
@@ -17,6 +18,7 @@ use pitwall::clock::wall_ms;
 use tests::child::Pitwall;
 use tests::entries::{Fix, Publisher};
 use tests::platform::{imei, set_user_status, uuid};
+use tests::proxy::{Fault, Proxy, Way, Which};
 use tests::scene::{EVENT, EVENT_EMPTY, Scene, USER};
 
 /// Devices of the event when nothing else is asked for.
@@ -31,9 +33,9 @@ const DEGREE_METRES: f64 = 111_320.0;
 fn main() {
     let device_count = env::args().nth(1).map_or(DEVICES, |text| text.parse().expect("a number"));
     let mut stage = Stage::open(device_count);
-    let (port, cookie) = (stage.port, Scene::cookie(USER));
+    let (port, wire, cookie) = (stage.port, stage.wire.port(), Scene::cookie(USER));
     say(&format!(
-        "{{\"url\":\"http://127.0.0.1:{port}/\",\"event\":\"{EVENT}\",\"empty\":\"{EVENT_EMPTY}\",\
+        "{{\"url\":\"http://127.0.0.1:{port}/\",\"wire\":\"http://127.0.0.1:{wire}/\",\"event\":\"{EVENT}\",\"empty\":\"{EVENT_EMPTY}\",\
          \"cookie\":\"{cookie}\",\"devices\":{device_count}}}"
     ));
     for line in io::stdin().lock().lines() {
@@ -47,6 +49,9 @@ fn main() {
             "stop" => stage.stop("TERM"),
             "crash" => stage.stop("KILL"),
             "start" => stage.start(),
+            "slow" => stage.slow(number(1)),
+            "silence" => stage.wire.hold(),
+            "heal" => stage.wire.heal(),
             "logout" => stage.is_user_known(false),
             "login" => stage.is_user_known(true),
             "end" => break,
@@ -67,6 +72,7 @@ fn say(line: &str) {
 struct Stage {
     scene: Scene,
     port: u16,
+    wire: Proxy,
     program: Option<Pitwall>,
     race: Option<(Arc<AtomicBool>, JoinHandle<()>)>,
 }
@@ -78,12 +84,17 @@ impl Stage {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let port = listener.local_addr().expect("it is bound").port();
         drop(listener);
-        let mut stage = Self { scene, port, program: None, race: None };
+        let wire = Proxy::to(port);
+        let mut stage = Self { scene, port, wire, program: None, race: None };
         stage.start();
         stage
     }
 
+    /// Starts the program unless it runs.
     fn start(&mut self) {
+        if self.program.is_some() {
+            return;
+        }
         let port = self.port.to_string();
         let settings =
             [("LIVE_WS_PORT", &*port), ("LIVE_PAGE", "on"), ("LIVE_REVALIDATE_MS", "1000")];
@@ -115,6 +126,10 @@ impl Stage {
         let now_ms = wall_ms();
         let fixes: Vec<Fix> = (1..=device_count).map(|device| fix(device, now_ms)).collect();
         self.scene.publish_all(&fixes);
+    }
+
+    fn slow(&self, bytes_per_second: u64) {
+        self.wire.set(Which::All, Way::ToClient, Fault::Bandwidth { bytes_per_second });
     }
 
     /// Directus and the database know the user, or do not any more.

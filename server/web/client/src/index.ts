@@ -179,6 +179,8 @@ export function connect(options: Options): Connection {
 
   /** Asks a quiet server for something; gives a silent one up. */
   function watchSilence(): void {
+    // Who watches nothing is told nothing.
+    if (!events.size) lastMessageMs = Date.now();
     const silentMs = Date.now() - lastMessageMs;
     if (silentMs >= SILENCE_MS) {
       return lost(1006, 'Nothing has been heard from the server for a minute');

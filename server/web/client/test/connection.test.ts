@@ -165,6 +165,15 @@ test('a quiet server is asked, and a silent one given up after a minute', () => 
   assert.match(last().reason, /for a minute/);
 });
 
+test('without an event it is live, and stays so', () => {
+  const { last } = open({ events: [] });
+  Socket.last.opens();
+  pass(3_600_000);
+  assert.deepEqual([last().reason, Socket.all.length, Socket.last.sent.length], ['Live', 1, 0]);
+  connection!.watch([EVENT]);
+  assert.equal(Socket.last.sent.length, 1);
+});
+
 test('a quiet event stays live for hours', () => {
   const { last, states } = open();
   Socket.last.opens().says(subscribed());

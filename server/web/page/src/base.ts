@@ -44,11 +44,12 @@ export class Base {
       dragRotate: false,
       pitchWithRotate: false,
       touchPitch: false,
+      // The page has keys of its own, the same wherever the focus is.
+      keyboard: false,
       renderWorldCopies: true,
       fadeDuration: 0,
     });
     this.map.touchZoomRotate.disableRotation();
-    this.map.keyboard.disableRotation();
     this.map.on('style.load', () => this.#dress());
     this.map.on('moveend', () => this.#drawGrid());
     this.map.on('resize', () => this.#drawGrid());

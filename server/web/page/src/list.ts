@@ -65,6 +65,7 @@ export class List {
   /** Shows what is known now. */
   refresh(ageMs: (ts: number) => number): void {
     this.#ageMs = ageMs;
+    this.#scroller.removeAttribute('aria-activedescendant');
     if (this.#version !== this.#fleet.version) {
       this.#version = this.#fleet.version;
       const matches = (car: Car): boolean =>
@@ -89,6 +90,7 @@ export class List {
     if (known) return known;
     const element = document.createElement('div');
     element.className = 'row';
+    element.id = `row-${at}`;
     element.setAttribute('role', 'option');
     const cell = (name: string): HTMLElement => {
       const span = document.createElement('span');
@@ -108,7 +110,9 @@ export class List {
     row.element.style.transform = `translateY(${index * ROW_PX}px)`;
     row.element.dataset['index'] = String(index);
     row.element.dataset['age'] = ageMs === undefined ? 'none' : String(ageClass(ageMs));
-    row.element.setAttribute('aria-selected', String(car.id === this.chosen));
+    const isChosen = car.id === this.chosen;
+    row.element.setAttribute('aria-selected', String(isChosen));
+    if (isChosen) this.#scroller.setAttribute('aria-activedescendant', row.element.id);
     say(row.number, car.label);
     say(row.name, car.name || car.id);
     row.name.classList.toggle('is-imei', !car.name);

@@ -77,9 +77,6 @@ class Page {
     const events = eventsToShow(about, address);
     this.#show(about, events);
     this.#connection?.close();
-    if (!events.length) {
-      this.#notice('No event yet. Name one in the address: ?event=<uuid>.');
-    }
     this.#connection = connect({
       events,
       clockOffsetMs,
@@ -102,7 +99,11 @@ class Page {
     this.#connection.watch(events);
   }
 
+  #hasEvents = false;
+
   #show(about: About, events: string[]): void {
+    this.#hasEvents = events.length > 0;
+    this.#notice('');
     const shown = about.events.filter((event) => events.includes(event.id));
     const title = shown.map((event) => event.name).join(' · ') || (events.length === 1 ? `Event ${events[0]!.slice(0, 8)}` : `${events.length} events`);
     say(part('title'), events.length ? title : 'No event');
@@ -137,13 +138,13 @@ class Page {
     this.#sign.show(state);
     const [refused] = state.refused;
     if (state.status === 'login') this.#login.open(this.#about?.login === 'token');
-    if (state.status === 'live') this.#notice(refused ? `${refused.message}` : '');
-    if (state.status === 'live' && !this.#connection) return;
+    if (state.status === 'live') this.#notice(refused?.message ?? '');
     this.#plan();
   }
 
-  #notice(words: string): void {
+  #notice(problem: string): void {
     const notice = part('notice');
+    const words = problem || (this.#hasEvents ? '' : 'No event yet. Name one in the address: ?event=<uuid>');
     notice.hidden = !words;
     say(notice, words);
   }
@@ -217,6 +218,8 @@ class Page {
       const middle = this.#latencies.sort((a, b) => a - b)[this.#latencies.length >> 1]!;
       say(part('figure-latency'), latencyWords(middle));
       this.#latencies = [];
+    } else if (shown === 0) {
+      say(part('figure-latency'), '–');
     }
     this.#list.refresh((ts) => this.#ageMs(ts));
     this.#card.refresh(this.#chosenCar(), (ts) => this.#ageMs(ts), this.#isFollowing);
@@ -308,6 +311,8 @@ class Page {
       case 'ArrowUp': step(-1); break;
       case 'f': case 'Enter': this.#follow(!this.#isFollowing); break;
       case 'a': this.#fitAll(); break;
+      case '+': case '=': this.#base?.map.zoomIn(); break;
+      case '-': this.#base?.map.zoomOut(); break;
       case 'l': toggle('hasLabels'); break;
       case 't': toggle('hasTrails'); break;
       case 'r': this.#mark(key, this.#raw.toggle()); this.#base?.map.resize(); break;

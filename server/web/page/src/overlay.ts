@@ -1,10 +1,11 @@
 // The dots, trails and labels: one canvas above the map, drawn anew whenever something has moved.
 //
-// Dots are pictures drawn once per age and copied; labels are drawn with the system's own font, so
+// Dots are pictures drawn once per age and copied, or stamped when they are many; labels are drawn with the system's own font, so
 // that no font is fetched, and only as many as have room.
 import type { Map as MapLibre } from 'maplibre-gl';
 import type { FeatureCollection } from 'geojson';
 import { type Car, type Fleet, mercatorX, mercatorY, walkTrail } from './fleet.js';
+import { Stamps } from './stamps.js';
 import { type AgeClass, ageClass } from './words.js';
 
 /** Labels drawn at most, and cars looked at for one. */
@@ -15,7 +16,8 @@ const TRAILS_MAX = 150;
 const TILE_PX = 512;
 /** A dot with its edge. */
 const DOT_PX = 16;
-const COARSE_DOTS_MIN = 600;
+/** With more dots than this nobody sees half a pixel, and they are stamped. */
+const STAMPED_DOTS_MIN = 600;
 /** A finer picture costs more than it shows. */
 const DENSITY_MAX = 2;
 const OPACITY: Record<AgeClass, number> = { 0: 1, 1: 0.75, 2: 0.55, 3: 0.35 };
@@ -32,7 +34,8 @@ export class Overlay {
   readonly #fleet: Fleet;
   readonly #pen: CanvasRenderingContext2D;
   #density = 1;
-  #sprites: ImageBitmap[] = [];
+  #sprites: { picture: ImageBitmap; pixels: ImageData }[] = [];
+  #stamps = new Stamps();
   #plates = new Map<string, ImageBitmap>();
   #colours = { ink: '', paper: '', accent: '', old: '', muted: '' };
   #marks: { x: number; y: number; name: string }[] = [];
@@ -73,6 +76,8 @@ export class Overlay {
     pen.clearRect(0, 0, width, height);
     pen.scale(this.#density, this.#density);
     this.#look(width / this.#density, height / this.#density);
+    const isStamped = this.#seen.length > STAMPED_DOTS_MIN;
+    if (isStamped) this.#stampDots(ageMs);
     this.#drawMarks();
     const chosen = this.#seen.find(({ car }) => car.id === view.chosen);
     if (view.hasTrails && this.#seen.length <= TRAILS_MAX) {
@@ -80,24 +85,32 @@ export class Overlay {
     } else if (chosen) {
       this.#drawTrail(chosen.car, true);
     }
-    this.#drawDots(ageMs);
+    if (!isStamped) this.#drawDots(ageMs);
     if (chosen) this.#drawChosen(chosen.x, chosen.y, chosen.car, nowMs);
     if (view.hasLabels) this.#drawLabels(chosen, ageMs);
   }
 
   #drawDots(ageMs: (ts: number) => number): void {
     const pen = this.#pen;
-    const [density, half] = [this.#density, (DOT_PX * this.#density) / 2];
-    // Copied pixel by pixel: with many dots nobody sees half a pixel, and it costs a fraction.
-    const isCoarse = this.#seen.length > COARSE_DOTS_MIN;
-    pen.setTransform(1, 0, 0, 1, 0, 0);
     for (const { car, x, y } of this.#seen) {
-      const [left, top] = [x * density - half, y * density - half];
-      const sprite = this.#sprite(ageClass(ageMs(car.fix!.ts)));
-      if (isCoarse) pen.drawImage(sprite, Math.round(left), Math.round(top));
-      else pen.drawImage(sprite, left, top);
+      const { picture } = this.#sprite(ageClass(ageMs(car.fix!.ts)));
+      pen.drawImage(picture, x - DOT_PX / 2, y - DOT_PX / 2, DOT_PX, DOT_PX);
     }
-    pen.scale(density, density);
+  }
+
+  #stampDots(ageMs: (ts: number) => number): void {
+    const [density, half] = [this.#density, (DOT_PX * this.#density) / 2];
+    this.#stamps.begin(this.#canvas.width, this.#canvas.height);
+    const cut: [ImageBitmap, number, number][] = [];
+    for (const { car, x, y } of this.#seen) {
+      const { picture, pixels } = this.#sprite(ageClass(ageMs(car.fix!.ts)));
+      const [left, top] = [Math.round(x * density - half), Math.round(y * density - half)];
+      if (!this.#stamps.stamp(pixels, left, top)) cut.push([picture, x, y]);
+    }
+    this.#stamps.put(this.#pen);
+    for (const [picture, x, y] of cut) {
+      this.#pen.drawImage(picture, x - DOT_PX / 2, y - DOT_PX / 2, DOT_PX, DOT_PX);
+    }
   }
 
   /** The car nearest to a point of the screen, if one is near. */
@@ -234,7 +247,7 @@ export class Overlay {
   }
 
   /** The picture of a dot of an age: full while fresh, hollow when old. */
-  #sprite(age: AgeClass): ImageBitmap {
+  #sprite(age: AgeClass): { picture: ImageBitmap; pixels: ImageData } {
     const known = this.#sprites[age];
     if (known) return known;
     const size = DOT_PX;
@@ -250,7 +263,8 @@ export class Overlay {
     pen.lineWidth = 2;
     if (age > 1) pen.stroke();
     else pen.fill();
-    return (this.#sprites[age] = canvas.transferToImageBitmap());
+    const pixels = pen.getImageData(0, 0, canvas.width, canvas.height);
+    return (this.#sprites[age] = { picture: canvas.transferToImageBitmap(), pixels });
   }
 
   /** An empty picture of this size and its pen. Once drawn it is kept as pixels, which copy fastest. */
