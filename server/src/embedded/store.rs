@@ -52,8 +52,8 @@ const FAREWELL: Duration = Duration::from_secs(2);
 const ENDED_EARLY: &str = "The thread that stores positions has ended early. Start the process again \
                            and report this.";
 
-const HELD: &str = "Viewers see every position; no device is answered, so each keeps its records and \
-                    sends them again.";
+const HELD: &str = "No device is answered: each is shown up to the packet that it waits with, keeps its \
+                    records, and sends them again.";
 
 const WELL: &str = "Positions are committed.";
 

@@ -1,6 +1,7 @@
 //! Who comes in: everybody on this machine, or whoever knows the token.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::io::{Read as _, Write as _};
+use std::net::{IpAddr, Ipv4Addr, TcpStream};
 
 use tests::client::Client;
 use tests::embedded::{Embedded, RACE};
@@ -40,4 +41,28 @@ fn a_page_of_another_origin_does_not_come_in() {
     let embedded = Embedded::start(&[]);
     let refused = Client::connect(embedded.live, &[("Origin", "https://elsewhere.test")]);
     assert_eq!(refused.unwrap_err().0, 403);
+}
+
+#[test]
+fn t36_a_name_that_was_made_to_lead_here_is_refused() {
+    let embedded = Embedded::start(&[]);
+    let ask = |path: &str, host: &str| {
+        let mut stream = TcpStream::connect(embedded.live).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    let port = embedded.live.port();
+    for name in ["127.0.0.1", "localhost", "LOCALHOST", "127.8.8.8", "[::1]"] {
+        let answer = ask("/page.json", &format!("{name}:{port}"));
+        assert!(answer.starts_with("HTTP/1.1 200"), "{name}: {answer}");
+    }
+    for name in ["race.test", "127.0.0.1.race.test", "localhost.race.test", "10.0.0.1", "[::2]"] {
+        for path in ["/page.json", "/", "/ws-live"] {
+            let answer = ask(path, &format!("{name}:{port}"));
+            assert!(answer.starts_with("HTTP/1.1 403"), "{name}: {answer}");
+            assert!(answer.contains("Use 127.0.0.1 or localhost"), "{answer}");
+        }
+    }
 }

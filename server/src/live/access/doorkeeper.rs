@@ -27,6 +27,12 @@ pub enum Gate {
 }
 
 impl Gate {
+    /// True when whoever can connect may see everything.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        matches!(self, Self::Own(doorkeeper) if doorkeeper.token.is_none())
+    }
+
     /// Who holds this cookie.
     pub async fn identify(&self, cookie: Option<Cookie>) -> Identity {
         match self {

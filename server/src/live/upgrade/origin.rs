@@ -14,6 +14,11 @@ const FORBIDDEN: Refusal = Refusal::new(
     "This origin may not connect. An operator can allow it with LIVE_ALLOWED_ORIGINS.",
 );
 
+const STRANGE_NAME: Refusal = Refusal::new(
+    403,
+    "This name leads here and is not this machine's own. Use 127.0.0.1 or localhost in its place.",
+);
+
 /// The longest chain of proxies that is followed.
 const HOPS_MAX: usize = 32;
 
@@ -40,6 +45,16 @@ pub(super) fn check_origin(
         access.allowed_origins.iter().any(|allowed| allowed.as_bytes() == origin)
     };
     if is_allowed { Ok(()) } else { Err(FORBIDDEN) }
+}
+
+/// Refuses a request by a name that anybody could give this machine: a page of elsewhere whose name was
+/// made to lead here would be of the same origin as ours, and read along without a log-in.
+pub(super) fn check_host(head: &Head) -> Result<(), Refusal> {
+    // What is no host at all is refused with other words, later.
+    let Some(host) = head.once("host")?.and_then(Authority::parse) else { return Ok(()) };
+    let is_own = host.host.eq_ignore_ascii_case("localhost")
+        || address_of(host.host.as_bytes()).is_some_and(|address| address.is_loopback());
+    if is_own { Ok(()) } else { Err(STRANGE_NAME) }
 }
 
 /// Whose connection it is: the peer, or the last hop before the proxies that are trusted.

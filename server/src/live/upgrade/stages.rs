@@ -8,7 +8,7 @@ use engine::websocket::{CloseCode, write_close};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::origin::{check_origin, client_address};
+use super::origin::{check_host, check_origin, client_address};
 use super::remarks::{foreign, note_clear_text, note_unknown_proxy};
 use super::request::Request;
 use super::socket::equip;
@@ -108,6 +108,9 @@ async fn let_in(
     let live = &door.context.config.live;
     equip(&*stream, live).map_err(|_| End::Lost)?;
     let head = await_head(stream, door).await?;
+    if door.access.is_open() {
+        check_host(&head).map_err(|refusal| End::Refused(Outcome::ForbiddenOrigin, refusal))?;
+    }
     if let Some(desk) = door.desk.as_ref().filter(|_| Desk::is_asked(head.target())) {
         return Err(at_desk(desk, &head, peer, permit, door));
     }
