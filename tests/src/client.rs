@@ -53,10 +53,12 @@ impl Client {
     /// # Panics
     /// When the server does not answer in time.
     pub fn over(stream: TcpStream, headers: &[(&str, &str)]) -> Result<Self, (u16, String)> {
-        let mut request = "GET /ws-live HTTP/1.1\r\nHost: live.test\r\nUpgrade: websocket\r\n\
-            Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
-            Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+        let mut request = "GET /ws-live HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+            Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
             .to_owned();
+        if headers.iter().all(|(name, _)| *name != "Host") {
+            request.push_str("Host: live.test\r\n");
+        }
         for (name, value) in headers {
             request.push_str(&format!("{name}: {value}\r\n"));
         }
@@ -302,7 +304,7 @@ pub fn page(admin: SocketAddr, path: &str) -> String {
     let mut text = String::new();
     if let Ok(mut stream) = TcpStream::connect(admin) {
         stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
-        let request = format!("GET {path} HTTP/1.1\r\nHost: admin.test\r\n\r\n");
+        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
         stream.write_all(request.as_bytes()).ok();
         stream.read_to_string(&mut text).ok();
     }

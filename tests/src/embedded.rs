@@ -171,7 +171,7 @@ impl Embedded {
     /// When it is refused.
     #[must_use]
     pub fn viewer(&self) -> Client {
-        Client::connect(self.live, &[]).expect("viewers come in")
+        Client::connect(self.live, &[("Host", "localhost")]).expect("viewers come in")
     }
 
     /// Writes the roster.

@@ -90,7 +90,7 @@ fn cars_move_before_a_viewer_and_ctrl_c_leaves_nothing_behind() {
     assert!(address.ip().is_loopback());
     let page = page(address, "/");
     assert!(page.starts_with("HTTP/1.1 200") && page.contains("<html"), "{page}");
-    let mut viewer = Client::connect(address, &[]).unwrap();
+    let mut viewer = Client::connect(address, &[("Host", "localhost")]).unwrap();
     viewer.subscribe(EVENT, "first");
     viewer.reply("subscribed");
     let device = loadgen::race::imei_of_device(0);

@@ -84,7 +84,7 @@ fn t38_the_image_holds_the_program_alone_and_nobody_is_root() {
         &[
             "FROM gcr.io/distroless/cc-debian12:nonroot",
             "USER 65532:65532",
-            "RUN cargo build --locked --profile dist --package pitwall",
+            "RUN cargo build --locked --profile dist --package pitwall --no-default-features --features mimalloc,profile",
             "ENTRYPOINT [\"/usr/local/bin/pitwall\"]",
             "CMD [\"serve\"]",
             "CMD [\"/usr/local/bin/pitwall\", \"health\"]",

@@ -39,7 +39,8 @@ fn beyond_this_machine_it_does_not_listen_without_a_token() {
 #[test]
 fn a_page_of_another_origin_does_not_come_in() {
     let embedded = Embedded::start(&[]);
-    let refused = Client::connect(embedded.live, &[("Origin", "https://elsewhere.test")]);
+    let headers = [("Host", "localhost"), ("Origin", "https://elsewhere.test")];
+    let refused = Client::connect(embedded.live, &headers);
     assert_eq!(refused.unwrap_err().0, 403);
 }
 

@@ -60,7 +60,7 @@ fn a_store_that_is_stopped_by_its_handle_answers_nobody_and_then_everybody() {
     let store = handle.clone();
     let program = std::thread::spawn(move || pitwall::run_with_store(context, listeners, store));
     until("it is ready", || page(admin, "/readyz").starts_with("HTTP/1.1 200"));
-    let mut viewer = Client::connect(live, &[]).unwrap();
+    let mut viewer = Client::connect(live, &[("Host", "localhost")]).unwrap();
     viewer.subscribe(RACE, "");
     viewer.reply("subscribed");
     handle.pause(Duration::from_secs(3_600));
