@@ -43,6 +43,8 @@ pub struct FirehoseConfig {
     pub seed: u64,
     /// The race that the devices drive; at most [`DEVICES_MAX`] of them.
     pub race: RaceConfig,
+    /// Seconds of the race that have passed when the devices begin; they count among its own.
+    pub passed_s: u32,
     /// How fast it passes.
     pub pace: Pace,
     /// How its fixes are dated.
@@ -66,6 +68,7 @@ impl FirehoseConfig {
             target,
             seed: 1,
             race: RaceConfig::default(),
+            passed_s: 0,
             pace: Pace::REAL,
             dates: Dates::Wall,
             dials_per_second: 2_000,
@@ -105,14 +108,15 @@ impl Firehose {
         let ahead_us = u64::from(config.race.devices) * 1_000_000 / dials_per_second;
         let clock = Clock::starting_in(ahead_us);
         let schedule = Schedule {
-            race_start_ms: config.race.start_ms,
+            race_start_ms: config.race.start_ms + u64::from(config.passed_s) * 1_000,
             wall_start_ms: (wall_us() + ahead_us) / 1_000,
             pace: config.pace,
             dates: config.dates,
         };
         let shown = Arc::new(Shown::default());
         let words = |error: io::Error| format!("the devices cannot begin: {error}");
-        let race = Race::new(config.seed, &config.race);
+        let mut race = Race::new(config.seed, &config.race);
+        race.pass(config.passed_s);
         let first = config.race.first_device;
         let source = device::packets(race, first, schedule, clock).map_err(words)?;
         let seen = shown.clone();

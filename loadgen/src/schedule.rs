@@ -92,8 +92,13 @@ impl Schedule {
             Dates::Race => {}
             Dates::Wall => {
                 let right_ms = timestamp_ms.saturating_add_signed(-arrival.clock_error_ms);
-                let passed_ms = self.pace.scaled(right_ms.saturating_sub(self.race_start_ms));
-                let wall_ms = self.wall_start_ms.saturating_add(passed_ms);
+                let passed_ms = self.pace.scaled(right_ms.abs_diff(self.race_start_ms));
+                // What a device has kept since before the schedule lies before it.
+                let wall_ms = if right_ms < self.race_start_ms {
+                    self.wall_start_ms.saturating_sub(passed_ms)
+                } else {
+                    self.wall_start_ms.saturating_add(passed_ms)
+                };
                 *timestamp_ms = wall_ms.saturating_add_signed(arrival.clock_error_ms);
             }
             Dates::Due => {

@@ -249,3 +249,20 @@ fn a_race_that_begins_with_another_device_has_others() {
     let devices: BTreeSet<u32> = arrivals(3, &config).iter().map(|it| it.device).collect();
     assert!(devices.into_iter().eq(40..70));
 }
+
+#[test]
+fn a_race_that_has_passed_in_part_goes_on_where_it_would_be() {
+    let config = RaceConfig { devices: 5, seconds: 600, ..RaceConfig::default() };
+    let from_ms = config.start_ms + 300_000;
+    let late = |race: Race| {
+        let arrivals = race.filter(|arrival| arrival.arrival_ms >= from_ms);
+        arrivals
+            .map(|arrival| (arrival.arrival_ms, arrival.device, arrival.fix))
+            .collect::<Vec<_>>()
+    };
+    let whole = late(Race::new(7, &config));
+    let mut passed = Race::new(7, &config);
+    passed.pass(300);
+    assert!(!whole.is_empty());
+    assert_eq!(late(passed), whole);
+}

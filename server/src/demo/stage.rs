@@ -28,9 +28,12 @@ use crate::{Listeners, process, signals};
 const PORT: u16 = 8081;
 
 /// Cars that start together, and the seconds of the race between two starts: the last of sixty leaves
-/// after three minutes of the race.
-const WAVE_CARS: u32 = 6;
-const WAVE_INTERVAL_S: u32 = 20;
+/// after half an hour of the race.
+const WAVE_CARS: u32 = 2;
+const WAVE_INTERVAL_S: u32 = 60;
+
+/// How much of the race has passed when it is first seen: cars are all over the road.
+const PASSED_S: u32 = 25 * 60;
 
 /// How long a race lasts by its own clock; then the next begins.
 const RACE_S: u32 = 2 * 3_600;
@@ -213,6 +216,7 @@ impl Cars {
         config.seed = wishes.seed;
         config.pace = Pace::times(wishes.speed.into());
         config.drain = Duration::from_secs(1);
+        config.passed_s = PASSED_S;
         config.race = RaceConfig {
             devices: wishes.cars,
             seconds: RACE_S,
