@@ -26,7 +26,7 @@ pub use crc::crc16;
 pub use decode::{Packet, Records};
 pub use encode::{EncodeError, OutgoingRecord, encode_hello, encode_packet};
 pub use malformed::{Malformed, Reaction, RecordPart};
-pub use payload::PayloadWriter;
+pub use payload::{PayloadWriter, append_decimal};
 pub use record::{Element, Elements, Fix, Record, Value};
 pub use stream::{HELLO_ACCEPTED, HELLO_REFUSED, Imei, Incoming, Stream};
 pub use timestamp::write_timestamp;

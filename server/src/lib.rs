@@ -30,6 +30,8 @@ pub mod stream;
 
 pub mod http;
 
+pub mod accept;
+
 pub mod lease;
 
 pub mod page;

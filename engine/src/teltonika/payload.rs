@@ -144,7 +144,8 @@ fn append_value(value: Value<'_>, out: &mut Vec<u8>) {
     }
 }
 
-fn append_decimal(number: u64, out: &mut Vec<u8>) {
+/// Appends a number in decimal digits, without allocating.
+pub fn append_decimal(number: u64, out: &mut Vec<u8>) {
     let mut digits = [0; 20];
     let mut start = digits.len();
     let mut rest = number;

@@ -1,7 +1,7 @@
 //! Packets as one pipeline of XADD, and which of them are safe by the replies.
 
 use engine::position::Codec;
-use engine::teltonika::{Imei, PayloadWriter, Record, write_timestamp};
+use engine::teltonika::{Imei, PayloadWriter, Record, append_decimal, write_timestamp};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -121,24 +121,10 @@ impl Batch {
 /// Appends one word of a command.
 fn append(out: &mut Vec<u8>, word: &[u8]) {
     out.push(b'$');
-    append_length(word.len(), out);
+    append_decimal(word.len() as u64, out);
     out.extend_from_slice(b"\r\n");
     out.extend_from_slice(word);
     out.extend_from_slice(b"\r\n");
-}
-
-fn append_length(length: usize, out: &mut Vec<u8>) {
-    let mut digits = [0; 20];
-    let (mut start, mut rest) = (digits.len(), length);
-    loop {
-        start -= 1;
-        digits[start] = b'0' + (rest % 10).to_le_bytes()[0];
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(&digits[start..]);
 }
 
 #[cfg(test)]

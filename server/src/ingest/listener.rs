@@ -17,6 +17,7 @@ use super::connection;
 use super::numbers::Numbers;
 use super::packets::Packet;
 use super::places::Places;
+use crate::accept::Reception;
 use crate::context::Context;
 use crate::metrics::Section;
 use crate::shutdown::Stage;
@@ -25,9 +26,6 @@ use crate::status::{Component, Role, State};
 /// Connections that the kernel completes and keeps until they are accepted, if its own limit
 /// (`net.core.somaxconn`) allows as many: those of a mobile network that has just come back.
 const BACKLOG: i32 = 16_384;
-
-/// The pause after the system has refused a connection for want of something, so that it can recover.
-const PAUSE_MS: u64 = 100;
 
 /// How long what was read before the end may take to become safe and be answered.
 pub const DRAIN_MS_MAX: u64 = 4_000;
@@ -116,8 +114,16 @@ pub async fn run(listener: TcpListener, door: Door) {
     let mut connections = JoinSet::new();
     match prepared(listener) {
         Ok(listener) => {
-            door.component.is_working(LISTENS);
-            accept(&listener, &door, &mut connections).await;
+            let reception = Reception {
+                shutdown: &shutdown,
+                component: &door.component,
+                errors: &door.numbers.accept_errors,
+                works: "Devices are listened to.",
+                effect: "Devices that are connected are not touched; others wait and keep their records.",
+                remedy: "Raise the limit on open files (LimitNOFILE), or lower INGEST_DEVICES_MAX.",
+            };
+            let admit = |stream, peer, connections: &mut _| admit(stream, peer, &door, connections);
+            reception.run(&listener, &mut connections, admit).await;
         }
         Err(error) => {
             let reason = format!("The listener for devices cannot be used: {error}.");
@@ -134,9 +140,6 @@ pub async fn run(listener: TcpListener, door: Door) {
     connections.shutdown().await;
 }
 
-/// What is the case while all is well.
-const LISTENS: &str = "Devices are listened to.";
-
 fn prepared(listener: TcpListener) -> std::io::Result<tokio::net::TcpListener> {
     listener.set_nonblocking(true)?;
     // Sockets inherit these from the listener, so that a device costs no further calls.
@@ -149,33 +152,6 @@ fn prepared(listener: TcpListener) -> std::io::Result<tokio::net::TcpListener> {
     tokio::net::TcpListener::from_std(listener)
 }
 
-async fn accept(
-    listener: &tokio::net::TcpListener,
-    door: &Arc<Door>,
-    connections: &mut JoinSet<()>,
-) {
-    let leaving = door.context.shutdown.reached(Stage::Leaving);
-    tokio::pin!(leaving);
-    let mut is_impaired = false;
-    loop {
-        tokio::select! {
-            biased;
-            () = &mut leaving => return,
-            // One that has panicked has closed its connection, and nobody else's.
-            Some(_) = connections.join_next() => {}
-            accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => {
-                    if std::mem::take(&mut is_impaired) {
-                        door.component.is_working(LISTENS);
-                    }
-                    admit(stream, peer, door, connections);
-                }
-                Err(error) => is_impaired |= refused_by_system(&error, door).await,
-            },
-        }
-    }
-}
-
 fn admit(stream: TcpStream, peer: SocketAddr, door: &Arc<Door>, connections: &mut JoinSet<()>) {
     match door.places.take(peer.ip()) {
         // Dropping the stream closes it: the device keeps its records and tries again.
@@ -184,21 +160,4 @@ fn admit(stream: TcpStream, peer: SocketAddr, door: &Arc<Door>, connections: &mu
             connections.spawn(connection::conduct(stream, peer, place, door.clone()));
         }
     }
-}
-
-/// True when the system lacks something. Then it waits a moment: the connection is still there and
-/// would be refused again at once.
-async fn refused_by_system(error: &std::io::Error, door: &Door) -> bool {
-    use std::io::ErrorKind;
-    // The device had gone before it was accepted.
-    if matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset) {
-        return false;
-    }
-    door.numbers.accept_errors.increment();
-    let reason = format!("The system refuses new connections: {error}.");
-    let effect = "Devices that are connected are not touched; others wait and keep their records.";
-    let remedy = "Raise the limit on open files (LimitNOFILE), or lower INGEST_DEVICES_MAX.";
-    door.component.set(State::Impaired, &reason, effect, remedy);
-    sleep(Duration::from_millis(PAUSE_MS)).await;
-    true
 }

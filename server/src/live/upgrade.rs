@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 pub use self::meter::{Meter, Outcome};
 pub use self::request::Request;
@@ -27,18 +27,16 @@ pub use self::request::Request;
 use super::access::doorkeeper::Gate;
 use super::admission::Admission;
 use super::mailbox::Address;
+use crate::accept::Reception;
 use crate::config::LiveConfig;
 use crate::context::Context;
 use crate::page::Desk;
 use crate::shutdown::Stage;
-use crate::status::{Component, Role, State};
+use crate::status::{Role, State};
 
 /// Connections that the kernel completes and keeps until they are accepted, if its own limit
 /// (`net.core.somaxconn`) allows as many: those of a second at the start of a race.
 const BACKLOG: i32 = 4_096;
-
-/// The pause after the system has refused a connection for want of something, so that it can recover.
-const PAUSE_MS: u64 = 100;
 
 /// How long those who are half way in may take to hear that the process leaves.
 const LEAVING_MS: u64 = 3_000;
@@ -75,8 +73,16 @@ pub async fn run(listener: TcpListener, door: Door, opening: impl Future<Output 
     let mut connections = JoinSet::new();
     match prepared {
         Ok(listener) => {
-            component.is_working("Viewers are let in.");
-            accept(&listener, &door, &component, &mut connections).await;
+            let reception = Reception {
+                shutdown: &door.context.shutdown,
+                component: &component,
+                errors: &door.meter.accept_errors,
+                works: "Viewers are let in.",
+                effect: "Who is connected is not touched; newcomers wait.",
+                remedy: "Raise the limit on open files (LimitNOFILE), or lower LIVE_VIEWERS_MAX.",
+            };
+            let admit = |stream, peer, connections: &mut _| admit(stream, peer, &door, connections);
+            reception.run(&listener, &mut connections, admit).await;
         }
         Err(error) => {
             let reason = format!("The listener for viewers cannot be used: {error}.");
@@ -97,36 +103,6 @@ fn prepared(listener: TcpListener, live: &LiveConfig) -> std::io::Result<tokio::
     tokio::net::TcpListener::from_std(listener)
 }
 
-async fn accept(
-    listener: &tokio::net::TcpListener,
-    door: &Arc<Door>,
-    component: &Arc<Component>,
-    connections: &mut JoinSet<()>,
-) {
-    let leaving = door.context.shutdown.reached(Stage::Leaving);
-    tokio::pin!(leaving);
-    let mut is_impaired = false;
-    loop {
-        tokio::select! {
-            biased;
-            () = &mut leaving => return,
-            // One that has panicked has closed its connection, and nobody else's.
-            Some(_) = connections.join_next() => {}
-            accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => {
-                    if std::mem::take(&mut is_impaired) {
-                        component.is_working("Viewers are let in.");
-                    }
-                    admit(stream, peer, door, connections);
-                }
-                Err(error) => {
-                    is_impaired |= refused_by_system(&error, door, component).await;
-                }
-            },
-        }
-    }
-}
-
 fn admit(stream: TcpStream, peer: SocketAddr, door: &Arc<Door>, connections: &mut JoinSet<()>) {
     let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
     let is_proxy = origin::is_trusted(peer.ip(), &door.context.config.live.access.trusted_proxies);
@@ -137,21 +113,4 @@ fn admit(stream: TcpStream, peer: SocketAddr, door: &Arc<Door>, connections: &mu
             connections.spawn(stages::conduct(stream, peer, permit, door.clone()));
         }
     }
-}
-
-/// True when the system lacks something. Then it waits a moment: the connection is still there and
-/// would be refused again at once.
-async fn refused_by_system(error: &std::io::Error, door: &Door, component: &Component) -> bool {
-    use std::io::ErrorKind;
-    // The peer had gone before it was accepted.
-    if matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset) {
-        return false;
-    }
-    door.meter.accept_errors.increment();
-    let reason = format!("The system refuses new connections: {error}.");
-    let effect = "Who is connected is not touched; newcomers wait.";
-    let remedy = "Raise the limit on open files (LimitNOFILE), or lower LIVE_VIEWERS_MAX.";
-    component.set(State::Impaired, &reason, effect, remedy);
-    sleep(Duration::from_millis(PAUSE_MS)).await;
-    true
 }
