@@ -255,8 +255,9 @@ impl Work {
             let now_us = self.clock.elapsed_us();
             let (pipeline, count) = self.take_due(now_us, &mut tally);
             if count > 0 {
-                self.send_until_answered(&pipeline, shown, &mut tally);
-                tally.published.entries += count;
+                if self.send_until_answered(&pipeline, shown, &mut tally) {
+                    tally.published.entries += count;
+                }
             } else if self.source.is_over() {
                 tally.published.is_over = true;
                 break;
@@ -287,18 +288,25 @@ impl Work {
         (pipeline, count)
     }
 
-    fn send_until_answered(&mut self, pipeline: &Pipeline, shown: &Shown, tally: &mut Tally) {
+    /// True when Redis has acknowledged it; false when it was stopped before.
+    fn send_until_answered(
+        &mut self,
+        pipeline: &Pipeline,
+        shown: &Shown,
+        tally: &mut Tally,
+    ) -> bool {
         let began = Instant::now();
         while let Err(error) = self.send(pipeline) {
             tally.published.failures += 1;
             *lock(&shown.trouble) = error.to_string();
             *lock(&shown.published) = tally.published();
             if shown.is_stopped.load(Ordering::Relaxed) {
-                return;
+                return false;
             }
             thread::sleep(RETRY);
         }
         tally.answer.record_us(u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX));
+        true
     }
 
     fn add(&self, entry: &Entry, pipeline: &mut Pipeline) {

@@ -100,9 +100,13 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Stop> {
         None => in_lines(&mut stage),
     };
     let ended = stage.clear();
-    shown
-        .map_err(|error| Stop::Unavailable(format!("The screen cannot be written to: {error}.")))?;
-    ended
+    match shown {
+        // Whoever read our output has seen enough.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Stop::Unavailable(format!("The screen cannot be written to: {error}.")))
+        }
+        _ => ended,
+    }
 }
 
 /// Pictures, and keys that break things.

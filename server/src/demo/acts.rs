@@ -4,14 +4,13 @@ use std::time::Duration;
 
 use loadgen::viewers::Kind;
 
-use super::screen::milliseconds;
+use super::screen::{grouped, milliseconds};
 use super::stage::Stage;
 
 /// What the slow phone can read in a second: a fifth of what sixty cars send.
 const SLOW_BYTES: u32 = 10_000;
 
-/// Viewers that come at once, and over how long they come.
-pub(super) const BURST: u32 = 5_000;
+/// Over how long those come who come at once.
 const RAMP: Duration = Duration::from_secs(2);
 
 /// How long the store is stopped.
@@ -30,8 +29,11 @@ pub(super) struct Acts {
     burst_told: bool,
     /// The store is stopped, or what it left behind is not stored yet.
     pub(super) stopped: bool,
-    /// Most records that cars kept while it was.
+    /// Records that cars kept before, and most while it was.
+    kept_before: u64,
     kept_most: u64,
+    /// Records that cars had given up before.
+    forgotten_before: u64,
     /// Sentences with the seconds of the demo at which they were said, oldest first.
     pub(super) story: Vec<(u64, String)>,
 }
@@ -51,22 +53,24 @@ impl Acts {
     /// Sees what has healed since the last look.
     pub(super) fn look(&mut self, stage: &Stage) {
         let watching = stage.crowd.snapshot().watching;
-        if self.burst && !self.burst_told && watching >= BURST {
+        if self.burst && !self.burst_told && watching >= stage.burst {
             self.burst_told = true;
-            let delay = delay(stage);
-            self.tell(stage, &format!("All 5,000 have their snapshot and watch. {delay}"));
+            let (burst, delay) = (grouped(stage.burst), delay(stage));
+            self.tell(stage, &format!("All {burst} have their snapshot and watch. {delay}"));
         }
         if !self.stopped {
             return;
         }
-        let kept = stage.cars().kept;
-        self.kept_most = self.kept_most.max(kept);
-        if stage.store.paused_for().is_none() && kept < self.kept_most.div_ceil(4).max(20) {
+        let cars = stage.cars();
+        self.kept_most = self.kept_most.max(cars.kept);
+        // Some are always under way.
+        let usual = self.kept_before.max(u64::from(stage.car_count));
+        if stage.store.paused_for().is_none() && cars.kept <= usual {
             self.stopped = false;
-            let most = self.kept_most;
+            let (most, lost) = (self.kept_most, cars.forgotten - self.forgotten_before);
             let words = format!(
-                "The store works again. Cars had kept {most} records, which were stored and shown now: \
-                 none is lost."
+                "The store works again. Cars had kept up to {most} records and have sent them: {lost} \
+                 are lost."
             );
             self.tell(stage, &words);
         }
@@ -105,11 +109,12 @@ impl Acts {
     fn burst(&mut self, stage: &Stage) {
         (self.burst, self.burst_told) = (!self.burst, false);
         if self.burst {
-            stage.crowd.add(BURST, Kind::Brisk, RAMP);
-            self.tell(stage, "5,000 viewers come within two seconds.");
+            stage.crowd.add(stage.burst, Kind::Brisk, RAMP);
+            let burst = grouped(stage.burst);
+            self.tell(stage, &format!("{burst} viewers come within two seconds."));
         } else {
-            stage.crowd.remove(BURST, Kind::Brisk);
-            self.tell(stage, "The 5,000 have gone.");
+            stage.crowd.remove(stage.burst, Kind::Brisk);
+            self.tell(stage, "They have gone.");
         }
     }
 
@@ -117,7 +122,9 @@ impl Acts {
         if self.stopped {
             return;
         }
+        let cars = stage.cars();
         (self.stopped, self.kept_most) = (true, 0);
+        (self.kept_before, self.forgotten_before) = (cars.kept, cars.forgotten);
         stage.store.pause(PAUSE);
         let words = "The store stands still for five seconds: no car is answered, so each waits, keeps \
                      its records, and is shown where it was last heard of.";

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::acts::{Acts, BURST};
+use super::acts::Acts;
 use super::numbers::Meter;
 use super::stage::Stage;
 
@@ -74,6 +74,9 @@ impl View<'_> {
         ];
         if let Some(token) = &self.stage.token {
             lines.push(format!("  Token    {BOLD}{token}{OFF}   the page asks for it"));
+            let port = self.stage.page.port();
+            let words = "from other machines, by the address of this one";
+            lines.push(format!("           port {port} {words}"));
         }
         lines.push(String::new());
         lines
@@ -124,16 +127,18 @@ impl View<'_> {
         };
         let stalled = if self.acts.stalled { "it reads nothing" } else { "" };
         let burst = if self.acts.burst {
-            let come = crowd.watching.saturating_sub(crowd.slow + crowd.stalled).min(BURST);
-            format!("{} of 5,000 watch", grouped(come))
+            let come =
+                crowd.watching.saturating_sub(crowd.slow + crowd.stalled).min(self.stage.burst);
+            format!("{} of {} watch", grouped(come), grouped(self.stage.burst))
         } else {
             String::new()
         };
+        let many = format!("{} viewers come at once, or go", grouped(self.stage.burst));
         vec![
             format!("  {FAINT}Press{OFF}"),
             key('s', "a slow phone (10 kB/s) comes or goes", &slow),
             key('t', "a phone that reads nothing comes or goes", stalled),
-            key('b', "5,000 viewers come at once, or go", &burst),
+            key('b', &many, &burst),
             key('d', "the store stands still for five seconds", ""),
             key('q', "end, and remove everything", ""),
         ]
@@ -198,7 +203,7 @@ pub(super) fn milliseconds(time: Duration) -> String {
 }
 
 /// A number with its thousands apart.
-fn grouped(number: impl std::fmt::Display) -> String {
+pub(super) fn grouped(number: impl std::fmt::Display) -> String {
     let digits = format!("{number:.0}");
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (at, digit) in digits.chars().enumerate() {

@@ -11,7 +11,7 @@ use loadgen::race::{Irregular, Race, RaceConfig, imei_of_device};
 use loadgen::schedule::Pace;
 use loadgen::viewers::{Crowd, CrowdConfig};
 
-use super::folder::{EVENT, Folder, PROBE};
+use super::folder::{EVENT, Folder, PROBE, random_word};
 use super::probe::{self, Probe};
 use sonic_rs::JsonValueTrait as _;
 
@@ -38,8 +38,14 @@ const PASSED_S: u32 = 25 * 60;
 /// How long a race lasts by its own clock; then the next begins.
 const RACE_S: u32 = 2 * 3_600;
 
-/// Most viewers of the crowd.
-pub(super) const CROWD_MAX: u32 = 5_100;
+/// Most viewers that come at once.
+const BURST_MAX: u32 = 5_000;
+
+/// Viewers of the crowd beside those.
+const OTHERS_MAX: u32 = 2;
+
+/// Open files of everything but the crowd: cars, listeners, the store.
+const FILES_OWN: u64 = 500;
 
 /// How long viewers are closed over at the end: nobody waits for a demo.
 const DRAIN_MS: u64 = 200;
@@ -73,6 +79,8 @@ pub(super) struct Stage {
     pub(super) store: StoreHandle,
     /// Phones that the demo brings itself.
     pub(super) crowd: Crowd,
+    /// Viewers that can come at once: each is an open file on either side.
+    pub(super) burst: u32,
     /// Measures how long a position takes.
     pub(super) probe: probe::Running,
     /// The last warnings of the program.
@@ -80,8 +88,8 @@ pub(super) struct Stage {
     cars: Cars,
     shutdown: Shutdown,
     program: Option<JoinHandle<Result<(), Stop>>>,
-    // Goes last: everything has it open.
-    _folder: Folder,
+    /// Goes last: everything has it open.
+    folder: Folder,
 }
 
 /// The cars, race after race.
@@ -107,7 +115,7 @@ impl Stage {
         };
         let (page, devices) = (address(&listeners.live), address(&listeners.ingest));
         let admin = listeners.admin.local_addr().expect("a listener has an address");
-        let token = (!wishes.host.is_loopback()).then(random_token).transpose();
+        let token = (!wishes.host.is_loopback()).then(|| random_word(12)).transpose();
         let token = token.map_err(|error| broken("there is no token", &error))?;
         let config = config_of(&folder, token.as_deref());
         process::allow_descriptors(&config);
@@ -136,7 +144,9 @@ impl Stage {
             at: (start.latitude_e7, start.longitude_e7),
         };
         let probe = probe.start().map_err(|error| broken("there is no thread", &error))?;
-        let crowd = Crowd::start(crowd, CROWD_MAX).map_err(|words| broken("the phones", &words))?;
+        let burst = burst();
+        let crowd = Crowd::start(crowd, burst + OTHERS_MAX)
+            .map_err(|words| broken("the phones", &words))?;
         let (shutdown, program) = stage_ends.0.take().expect("it was put there");
         let program = Some(program);
         Ok(Self {
@@ -147,12 +157,13 @@ impl Stage {
             admin,
             store,
             crowd,
+            burst,
             probe,
             warnings,
             cars,
             shutdown,
             program,
-            _folder: folder,
+            folder,
         })
     }
 
@@ -182,18 +193,19 @@ impl Stage {
     }
 
     /// Ends everything and says what went wrong, if anything.
-    pub(super) fn clear(mut self) -> Result<(), Stop> {
+    pub(super) fn clear(self) -> Result<(), Stop> {
         self.shutdown.begin();
-        let program = self.program.take().expect("it is taken once");
-        drop(self);
-        program.join().unwrap_or_else(|_| {
+        drop((self.cars, self.crowd, self.probe));
+        let ended = self.program.expect("it is there until the end").join();
+        drop(self.folder);
+        ended.unwrap_or_else(|_| {
             Err(Stop::Broken("The program has ended in a panic. Report what it said.".to_owned()))
         })
     }
 
-    /// What is opened in a browser.
+    /// What is opened in a browser on this machine.
     pub(super) fn url(&self) -> String {
-        format!("http://{}/", self.page)
+        format!("http://{}/", SocketAddr::new(loopback_of(self.page.ip()), self.page.port()))
     }
 }
 
@@ -235,6 +247,10 @@ fn config_of(folder: &Folder, token: Option<&str>) -> Config {
     let token = token.map(Secret::new);
     config.embedded = Some(EmbeddedConfig { directory: folder.path().to_owned(), token });
     config.live.drain_timeout_ms = DRAIN_MS;
+    // The crowd comes from this machine, and from one address of it when that is not a loopback's.
+    let limits = &mut config.live.limits;
+    limits.viewers_per_address_max = limits.viewers_max;
+    limits.half_open_per_address_max = limits.half_open_max;
     config
 }
 
@@ -263,10 +279,11 @@ fn loopback_of(address: IpAddr) -> IpAddr {
     if address.is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { address }
 }
 
-fn random_token() -> io::Result<String> {
-    let mut bytes = [0; 12];
-    io::Read::read_exact(&mut std::fs::File::open("/dev/urandom")?, &mut bytes)?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+/// As many viewers as the system has open files for, up to [`BURST_MAX`].
+fn burst() -> u32 {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let files = limit.unwrap_or(u64::MAX).saturating_sub(FILES_OWN);
+    u32::try_from(files / 2).map_or(BURST_MAX, |viewers| viewers.min(BURST_MAX))
 }
 
 /// The last lines that the program has logged.
@@ -303,5 +320,7 @@ fn told(line: &str) -> Option<String> {
     let of = |name: &str| fields.get(name).as_str().unwrap_or_default().to_owned();
     let (reason, message) = (of("reason"), of("msg"));
     let words = if reason.is_empty() { message } else { reason };
+    // The log escapes what steers a terminal; here that has been undone.
+    let words = words.replace(char::is_control, " ");
     (!words.contains("on purpose")).then_some(words)
 }
