@@ -51,8 +51,7 @@ fn drive(race: &Race, device: u64, first_ms: i64) -> BTreeSet<Record> {
             continue;
         };
         let mut tracker = Tracker::over(stream);
-        tracker.send(&hello(&imei));
-        if tracker.byte().is_err() {
+        if !tracker.try_send(&hello(&imei)) || tracker.byte().is_err() {
             continue;
         }
         while !race.is_over.load(Ordering::Relaxed) {
