@@ -27,7 +27,7 @@ use tests::mutants::{Mutant, Plan, Workshop};
 /// The program alone, as fast as it can be built.
 const PLAN: Plan<'_> = Plan {
     target: "mutants-writer",
-    copied: &["engine", "server", "deploy/schema.sql"],
+    copied: &["engine", "server", "loadgen", "deploy/schema.sql"],
     members: "[\"engine\", \"server\"]",
     profile: "debug = false",
     build: &["--package", "pitwall", "--no-default-features", "--bin", "pitwall"],
