@@ -13,6 +13,7 @@ pub(in crate::embedded) struct Numbers {
     inserted: Counter,
     duplicate: Counter,
     refused: Counter,
+    forgotten: Counter,
     /// Commits that did not work.
     pub(super) failed: Counter,
     /// Packets for which there was no room; they were not answered.
@@ -29,6 +30,7 @@ impl Numbers {
             inserted: Counter::default(),
             duplicate: Counter::default(),
             refused: Counter::default(),
+            forgotten: Counter::default(),
             failed: Counter::default(),
             unanswered: Counter::default(),
             took: Histogram::default(),
@@ -41,6 +43,7 @@ impl Numbers {
         self.inserted.add(stored.inserted);
         self.duplicate.add(stored.duplicate);
         self.refused.add(stored.refused);
+        self.forgotten.add(stored.forgotten);
         self.took.observe_us(took_us);
     }
 }
@@ -56,6 +59,8 @@ impl Section for Numbers {
         page.counters("processor_position_writes_total", help, "status", &values);
         let help = "Records that are no position, kept in the table `refused`.";
         page.counter("processor_store_refused_total", help, self.refused.value());
+        let help = "Records that the table `refused` has forgotten for newer ones.";
+        page.counter("processor_store_forgotten_total", help, self.forgotten.value());
         let help = "Packets that were not answered for want of room before the store.";
         page.counter("processor_store_unanswered_total", help, self.unanswered.value());
         let waiting = i64::try_from(self.parcels.len()).ok();
