@@ -8,13 +8,13 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam_channel::{Sender, TrySendError};
+use crossbeam_channel::TrySendError;
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::keeper::Keeper;
 use super::records::{Parcel, Reader};
-use super::store::Numbers;
+use super::store::{Numbers, queue};
 use crate::context::Context;
 use crate::error::Stop;
 use crate::ingest::packets::Packet;
@@ -40,7 +40,7 @@ const ENDED_EARLY: &str = "The thread that takes positions from devices has ende
 pub(super) struct Parts {
     pub(super) packets: mpsc::Receiver<Packet>,
     pub(super) mail: mpsc::Sender<SourceMail>,
-    pub(super) parcels: Sender<Parcel>,
+    pub(super) parcels: queue::Sender,
     pub(super) keeper: Keeper,
     pub(super) numbers: Arc<Numbers>,
 }

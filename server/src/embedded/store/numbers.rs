@@ -1,10 +1,7 @@
 //! What the store counts. The names are those of the platform's writer, whose work it does.
 
-use crossbeam_channel::Receiver;
-
-use super::PARCELS_MAX;
+use super::queue::Receiver;
 use super::table::Stored;
-use crate::embedded::records::Parcel;
 use crate::metrics::{Counter, Histogram, LimitUse, Page, Section};
 
 /// The numbers of the store.
@@ -20,12 +17,12 @@ pub(in crate::embedded) struct Numbers {
     pub(in crate::embedded) unanswered: Counter,
     took: Histogram,
     /// To see how many wait.
-    parcels: Receiver<Parcel>,
+    parcels: Receiver,
 }
 
 impl Numbers {
     /// Nothing has been stored; `parcels` is what waits.
-    pub(super) fn new(parcels: Receiver<Parcel>) -> Self {
+    pub(in crate::embedded) fn new(parcels: Receiver) -> Self {
         Self {
             inserted: Counter::default(),
             duplicate: Counter::default(),
@@ -70,7 +67,6 @@ impl Section for Numbers {
     }
 
     fn limits(&self) -> Vec<LimitUse> {
-        let (used, allowed) = (self.parcels.len() as u64, PARCELS_MAX as u64);
-        vec![LimitUse { name: "STORE_PARCELS_MAX", used, allowed }]
+        self.parcels.limits()
     }
 }
