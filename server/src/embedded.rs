@@ -8,6 +8,7 @@ mod devices;
 mod directory;
 pub(crate) mod history;
 mod keeper;
+mod others;
 mod page_data;
 mod records;
 pub(crate) mod roster;

@@ -113,13 +113,12 @@ impl Source {
 
     async fn take(&mut self, batch: &mut Vec<Packet>) {
         let parcels: Vec<Parcel> = batch.drain(..).map(|it| self.reader.read(it)).collect();
-        let met = self.parts.keeper.meet(parcels.iter().map(|parcel| parcel.imei.as_str()));
-        self.tell(met).await;
         let mut arrived = Vec::with_capacity(parcels.iter().map(|it| it.rows.len()).sum());
         for parcel in &parcels {
-            let device_id = parcel.imei.as_str();
-            arrived.extend(parcel.rows.iter().map(|row| (device_id.into(), row.position)));
+            arrived.extend(parcel.rows.iter().map(|row| (parcel.imei, row.position)));
         }
+        let met = self.parts.keeper.meet(&arrived, true);
+        self.tell(met).await;
         if !arrived.is_empty() {
             self.tell(vec![SourceMail::Arrived(arrived)]).await;
         }
