@@ -8,6 +8,8 @@ mod devices;
 mod directory;
 pub(crate) mod history;
 mod keeper;
+mod others;
+mod outbox;
 mod page_data;
 mod records;
 pub(crate) mod roster;
@@ -106,9 +108,11 @@ pub(crate) fn start(
     let (packets_in, packets) = mpsc::channel(context.config.ingest.queue_packets_max);
     let store = store::start(context, opened.table, handle)?;
     let (devices, section) = devices::start(context, listener, packets_in, opened.known)?;
-    let sections =
+    let mut sections =
         vec![opened.keeper.numbers() as Arc<dyn Section>, store.numbers.clone(), section];
     let (parcels, keeper, numbers) = (store.parcels, opened.keeper, store.numbers);
-    source::start(context, source::Parts { packets, mail, parcels, keeper, numbers })?;
+    let waiting =
+        source::start(context, source::Parts { packets, mail, parcels, keeper, numbers })?;
+    sections.push(waiting);
     Ok(Started { store: store.thread, devices, sections, held: Held(opened.directory) })
 }

@@ -12,6 +12,7 @@ use std::time::Duration;
 use engine::position::Codec;
 use tests::client::{Client, page};
 use tests::directory::Directory;
+use tests::embedded::free_ports;
 use tests::program::comes_true;
 use tests::tracker::Tracker;
 
@@ -19,6 +20,12 @@ const README: &str = include_str!("../../README.md");
 
 /// How long anything may take to come true, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The exit code of a program whose port was taken between its choice and its use.
+const PORT_TAKEN: i32 = 69;
+
+/// The settings of the ports.
+const PORTS: [&str; 3] = ["LIVE_WS_PORT", "INGEST_PORT", "METRICS_PORT"];
 
 /// In place of cargo: the program that the tests have built is not built again.
 const CARGO: &str = "#!/bin/sh\n[ \"$1 $2 $3\" = 'run --release --' ] || exit 64\nshift 3\nexec \"$PROGRAM\" \"$@\"\n";
@@ -32,7 +39,7 @@ fn blocks(heading: &str) -> Vec<&'static str> {
 /// A folder in which commands are run, and the ports that stand for the usual ones.
 struct Shell {
     folder: Directory,
-    ports: Vec<(&'static str, u16)>,
+    ports: [SocketAddr; 3],
 }
 
 impl Shell {
@@ -42,15 +49,11 @@ impl Shell {
         fs::write(&cargo, CARGO).unwrap();
         fs::set_permissions(&cargo, fs::Permissions::from_mode(0o755)).unwrap();
         fs::create_dir(folder.path().join("temporary")).unwrap();
-        let names = ["LIVE_WS_PORT", "INGEST_PORT", "METRICS_PORT"];
-        let listeners = names.map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
-        let ports = listeners.map(|listener| listener.local_addr().unwrap().port());
-        Self { folder, ports: names.into_iter().zip(ports).collect() }
+        Self { folder, ports: free_ports() }
     }
 
     fn at(&self, port: &str) -> SocketAddr {
-        let (_, port) = self.ports.iter().find(|(name, _)| *name == port).unwrap();
-        ([127, 0, 0, 1], *port).into()
+        self.ports[PORTS.iter().position(|name| *name == port).unwrap()]
     }
 
     fn command(&self, script: &str) -> Command {
@@ -60,7 +63,7 @@ impl Shell {
         command.env("PATH", format!("{}:/usr/bin:/bin", path.display()));
         command.env("PROGRAM", env!("CARGO_BIN_EXE_program"));
         command.env("TMPDIR", path.join("temporary"));
-        command.envs(self.ports.iter().map(|(name, port)| (name, port.to_string())));
+        command.envs(PORTS.map(|name| (name, self.at(name).port().to_string())));
         command.stdin(Stdio::null()).process_group(0);
         command
     }
@@ -72,11 +75,17 @@ impl Shell {
         assert!(output.status.success(), "{script}\n{error}");
     }
 
-    /// Runs one that serves, and waits until it is ready.
-    fn serve(&self, script: &str) -> Serving {
-        let mut serving = Serving(self.command(script).stderr(Stdio::null()).spawn().unwrap());
+    /// Runs one that serves, and waits until it is ready; on other ports where one is taken.
+    fn serve(&mut self, script: &str) -> Serving {
+        let start =
+            |shell: &Self| Serving(shell.command(script).stderr(Stdio::null()).spawn().unwrap());
+        let mut serving = start(self);
         until("it is ready", || {
-            assert!(serving.0.try_wait().unwrap().is_none(), "it still runs: {script}");
+            if let Some(ended) = serving.0.try_wait().unwrap() {
+                assert_eq!(ended.code(), Some(PORT_TAKEN), "it still runs: {script}");
+                self.ports = free_ports();
+                serving = start(self);
+            }
             page(self.at("METRICS_PORT"), "/readyz").starts_with("HTTP/1.1 200")
         });
         serving
@@ -128,8 +137,12 @@ fn the_first_minute_is_one_command_and_a_page_to_open() {
 #[test]
 fn the_embedded_mode_serves_a_page_and_exports_what_devices_sent() {
     let [serve, subscribe, token, export] = blocks("Embedded")[..] else { panic!("four blocks") };
-    let shell = Shell::new();
+    let mut shell = Shell::new();
+    // What another test might do by chance: it has taken a port that was free before.
+    let taken = shell.at("INGEST_PORT");
+    let _other = TcpListener::bind(taken).unwrap();
     let mut serving = shell.serve(serve);
+    assert_ne!(shell.at("INGEST_PORT"), taken);
     let at = shell.at("LIVE_WS_PORT");
     assert!(page(at, "/").starts_with("HTTP/1.1 200"));
     let mut viewer = Client::connect(at, &[("Host", "localhost")]).unwrap();
@@ -144,6 +157,7 @@ fn the_embedded_mode_serves_a_page_and_exports_what_devices_sent() {
     serving.end();
     drop(serving);
     let _serving = shell.serve(token);
+    let at = shell.at("LIVE_WS_PORT");
     assert_eq!(Client::connect(at, &[]).unwrap().closed().0, 4401);
     let word = fs::read_to_string(shell.folder.path().join("token")).unwrap();
     let cookie = format!("pitwall_token={}", word.trim());

@@ -1,33 +1,32 @@
 //! Keeps the roster in use: reads the file again when it changes, takes in devices that an event takes
 //! any of, warms the slots from the store, and tells the page.
 //!
-//! A mistake in the file leaves everything as it was; it is told until it is put right.
+//! A mistake in the file leaves everything as it was; it is told until it is put right. A new roster costs
+//! as much as it is long, so devices that come by themselves make one once a second and not each its own.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use engine::id::EventId;
-use engine::limits::{DEVICES_MAX, EVENT_SLOTS_MAX};
+use engine::limits::{DEVICES_MAX, EVENT_SLOTS_MAX, SLOTS_MAX};
 use engine::position::Position;
 use engine::roster::{Registration, Roster};
 use engine::teltonika::Imei;
 use tokio::sync::watch;
 
 use super::history::History;
+use super::others::Others;
 use super::page_data;
 use super::roster::{FILE, Mistakes, RosterFile};
 use crate::config::DeviceAuthority;
 use crate::context::Context;
 use crate::ingest::authority::Known;
-use crate::live::source::SourceMail;
+use crate::live::source::{LETTER_POSITIONS_MAX, SourceMail};
 use crate::metrics::{Counter, Gauge, Page, Section};
 use crate::status::{Component, Reminder, Role, State};
-
-/// Fixes of one letter to the source.
-const OFFERS_MAX: usize = 1_000;
 
 const OLD_ROSTER: &str = "The roster before it stays in use.";
 
@@ -52,12 +51,19 @@ pub(super) struct Keeper {
     /// The files as they were when they were last read, well or not.
     stamps: Vec<(PathBuf, Option<Stamp>)>,
     mistakes: Option<Mistakes>,
-    /// Devices that have ever sent.
-    seen: BTreeSet<Box<str>>,
+    /// Devices that have ever sent: at most [`DEVICES_MAX`], some 50 bytes each, 7 MB when full.
+    seen: BTreeSet<Arc<str>>,
+    /// Those of them that wait for the next roster, with the newest fix of each: at most as many,
+    /// 17 MB when full.
+    newcomers: HashMap<Imei, Option<Position>>,
+    /// No newcomer has made a roster since the last tick.
+    is_rested: bool,
     /// The roster has no room for a device more, why; until the file changes.
     full: Option<String>,
     roster: Arc<Roster>,
-    registered: HashSet<(Box<str>, EventId)>,
+    /// Who drives in an event that takes any.
+    others: Others,
+    registered: HashSet<(Arc<str>, EventId)>,
     is_page_stale: bool,
     page: watch::Sender<Arc<[u8]>>,
     events: watch::Sender<Arc<[EventId]>>,
@@ -95,7 +101,7 @@ impl Keeper {
         file: RosterFile,
     ) -> Result<(Self, Told), rusqlite::Error> {
         let history = History::open(directory)?;
-        let seen = history.devices(DEVICES_MAX)?.into_iter().collect();
+        let seen = history.devices(DEVICES_MAX)?.into_iter().map(Arc::from).collect();
         let (page, page_told) = watch::channel(Arc::from(&b"{}"[..]));
         let (events, events_told) = watch::channel(Arc::from(&[][..]));
         let (known, known_told) = watch::channel(Known::Unread);
@@ -108,8 +114,11 @@ impl Keeper {
             file,
             mistakes: None,
             seen,
+            newcomers: HashMap::new(),
+            is_rested: true,
             full: None,
             roster: Arc::default(),
+            others: Others::default(),
             registered: HashSet::new(),
             is_page_stale: true,
             page,
@@ -131,8 +140,10 @@ impl Keeper {
         self.numbers.clone()
     }
 
-    /// Once a second: reads the file if it has changed. What the source is to be told.
+    /// Once a second: reads the file if it has changed, and takes in who has come. What the source is
+    /// to be told.
     pub(super) fn tick(&mut self) -> Vec<SourceMail> {
+        self.is_rested = self.newcomers.is_empty();
         let mut mail = Vec::new();
         let stamps_now = stamps(&self.directory, &self.file);
         // A file that a faulty roster names is not among those that are looked at, so it is read again
@@ -154,6 +165,9 @@ impl Keeper {
                     self.has_failed(mistakes);
                 }
             }
+        }
+        if !self.newcomers.is_empty() {
+            mail.extend(self.apply());
         }
         self.tell_page();
         self.tell();
@@ -182,25 +196,61 @@ impl Keeper {
         self.mistakes = Some(mistakes);
     }
 
-    /// Devices that have just sent. What the source is to be told before their positions.
-    pub(super) fn meet<'a>(&mut self, imeis: impl Iterator<Item = &'a str>) -> Vec<SourceMail> {
-        let count = self.seen.len();
-        for imei in imeis {
-            if self.seen.len() < DEVICES_MAX && !self.seen.contains(imei) {
-                self.seen.insert(imei.into());
+    /// What devices have just sent. What the source is to be told before it: a newcomer has its place
+    /// at once if that was quiet lately and the source has room, else at the next tick, with its newest
+    /// fix.
+    pub(super) fn meet(&mut self, arrived: &[(Imei, Position)], has_room: bool) -> Vec<SourceMail> {
+        let takes_any = self.file.events.iter().any(|event| event.takes_any);
+        let is_at_once = has_room && self.is_rested && self.newcomers.is_empty();
+        let newest_ms = self.newest_ms();
+        for (imei, position) in arrived {
+            let is_new = !self.seen.contains(imei.as_str());
+            if is_new && self.seen.len() >= DEVICES_MAX {
+                self.is_crowded(takes_any);
+                continue;
+            }
+            if is_new {
+                self.seen.insert(imei.as_str().into());
+                if takes_any && self.full.is_none() {
+                    self.newcomers.insert(*imei, None);
+                }
+            }
+            if let Some(fix) = self.newcomers.get_mut(imei)
+                && !position.is_without_fix()
+                && position.timestamp_ms <= newest_ms
+                && fix.is_none_or(|fix| fix.timestamp_ms < position.timestamp_ms)
+            {
+                *fix = Some(*position);
             }
         }
-        let takes_any = self.file.events.iter().any(|event| event.takes_any);
-        if self.seen.len() == count || !takes_any || self.full.is_some() {
+        if !is_at_once || self.newcomers.is_empty() {
             return Vec::new();
         }
+        // What they sent follows, all of it.
+        self.newcomers.values_mut().for_each(|fix| *fix = None);
+        self.is_rested = false;
         self.apply()
+    }
+
+    /// No more devices are remembered.
+    fn is_crowded(&mut self, takes_any: bool) {
+        if takes_any && self.full.is_none() {
+            self.full = Some(format!("{DEVICES_MAX} devices have sent, and no more are known."));
+            self.tell();
+        }
+    }
+
+    /// The latest time that is not in the future.
+    fn newest_ms(&self) -> i64 {
+        crate::clock::wall_ms().saturating_add(self.context.config.live.future_tolerance_ms)
     }
 
     /// Makes the roster of what is known now: the letter with it, and the newest fixes of devices
     /// that have a slot they did not have.
     pub(super) fn apply(&mut self) -> Vec<SourceMail> {
-        let registered = self.registrations();
+        let (others, full) = self.others.next(&self.file, &self.seen, (EVENT_SLOTS_MAX, SLOTS_MAX));
+        let fixes = std::mem::take(&mut self.newcomers);
+        let registered = registrations(&self.file, &others);
         let rows: Vec<Registration<'_>> = registered
             .iter()
             .map(|(device_id, event)| Registration { device_id, event: *event })
@@ -213,13 +263,16 @@ impl Keeper {
                 return Vec::new();
             }
         };
-        self.roster = next;
+        (self.roster, self.others) = (next, others);
+        if full.is_some() {
+            self.full = full;
+        }
         let mut newcomers: Vec<&str> =
             registered.difference(&self.registered).map(|(device_id, _)| &**device_id).collect();
         newcomers.sort_unstable();
         newcomers.dedup();
         let mut mail = vec![SourceMail::Roster(self.roster.clone())];
-        mail.extend(self.offers(&newcomers));
+        mail.extend(self.offers(&newcomers, &fixes));
         let devices: HashSet<&str> = registered.iter().map(|(device, _)| &**device).collect();
         self.numbers.devices.set(i64::try_from(devices.len()).unwrap_or(i64::MAX));
         self.registered = registered;
@@ -229,43 +282,33 @@ impl Keeper {
         mail
     }
 
-    fn registrations(&self) -> HashSet<(Box<str>, EventId)> {
-        let mut registered = HashSet::new();
-        for event in &self.file.events {
-            let named = self.file.devices_of(event.id).map(|device| device.imei.clone());
-            registered.extend(named.map(|imei| (imei, event.id)));
-            if event.takes_any {
-                let named_count = self.file.devices_of(event.id).count();
-                let others = self.seen.iter().take(EVENT_SLOTS_MAX.saturating_sub(named_count));
-                registered.extend(others.map(|imei| (imei.clone(), event.id)));
-            }
-        }
-        registered
-    }
-
-    /// The newest fixes of these devices.
-    fn offers(&self, devices: &[&str]) -> Vec<SourceMail> {
-        let tolerance_ms = self.context.config.live.future_tolerance_ms;
-        let newest_ms = crate::clock::wall_ms().saturating_add(tolerance_ms);
+    /// The newest fixes of these devices: of those that came by themselves what they have sent since, of
+    /// the others what is stored.
+    fn offers(&self, devices: &[&str], came: &HashMap<Imei, Option<Position>>) -> Vec<SourceMail> {
+        let newest_ms = self.newest_ms();
+        let mut is_readable = true;
         let mut offers: Vec<(Box<str>, Position)> = Vec::new();
         for &device_id in devices.iter().filter(|&&device_id| self.seen.contains(device_id)) {
-            match self.history.newest(device_id, newest_ms) {
-                Ok(newest) => offers.extend(newest.map(|newest| (device_id.into(), newest))),
-                Err(error) => {
-                    let reason = error.to_string();
-                    let fields = [("reason", reason.as_str())];
-                    let words = "the newest fixes cannot be read; dots appear when devices send";
-                    self.context.log.warn(words, &fields);
-                    break;
+            let imei = Imei::parse(device_id.as_bytes()).ok();
+            let newest = match imei.and_then(|imei| came.get(&imei)) {
+                Some(fix) => *fix,
+                None if is_readable => {
+                    let read = self.history.newest(device_id, newest_ms);
+                    is_readable = read.is_ok();
+                    read.unwrap_or_else(|error| self.history_fails(&error))
                 }
-            }
+                None => None,
+            };
+            offers.extend(newest.map(|newest| (device_id.into(), newest)));
         }
-        let mut letters = Vec::new();
-        while !offers.is_empty() {
-            let rest = offers.split_off(offers.len().min(OFFERS_MAX));
-            letters.push(SourceMail::Offer(std::mem::replace(&mut offers, rest)));
-        }
-        letters
+        offers.chunks(LETTER_POSITIONS_MAX).map(|some| SourceMail::Offer(some.to_vec())).collect()
+    }
+
+    fn history_fails(&self, error: &rusqlite::Error) -> Option<Position> {
+        let reason = error.to_string();
+        let words = "the newest fixes cannot be read; dots appear when devices send";
+        self.context.log.warn(words, &[("reason", &reason)]);
+        None
     }
 
     fn tell_events(&self) {
@@ -292,7 +335,7 @@ impl Keeper {
             let has_login =
                 self.context.config.embedded.as_ref().is_some_and(|it| it.token.is_some());
             let style = self.context.config.live.page_style.as_ref().map(|style| &*style.url);
-            self.page.send_replace(page_data::bytes(&self.file, &self.seen, has_login, style));
+            self.page.send_replace(page_data::bytes(&self.file, &self.others, has_login, style));
         }
     }
 
@@ -303,7 +346,7 @@ impl Keeper {
             self.component.set(State::Impaired, &reason, OLD_ROSTER, &remedy);
         } else if let Some(reason) = &self.full {
             let effect = "Further devices are stored and not shown.";
-            let remedy = "Let no event take any device, or take devices out of the store.";
+            let remedy = "Name the devices that matter in the roster, or begin in a new folder.";
             self.component.set(State::Impaired, reason, effect, remedy);
         } else {
             let (devices, events) = (self.numbers.devices.value(), self.numbers.events.value());
@@ -322,6 +365,15 @@ impl Section for Numbers {
         let name = "processor_live_roster_refreshes_total";
         page.counters(name, "Reads of the roster after the first.", "result", &values);
     }
+}
+
+/// Who drives where: whom the file names, and who has come by himself.
+fn registrations(file: &RosterFile, others: &Others) -> HashSet<(Arc<str>, EventId)> {
+    let of = |event| {
+        let named = file.devices_of(event).map(|device| device.imei.clone());
+        named.chain(others.of(event.id).cloned()).map(|imei| (imei, event.id))
+    };
+    file.events.iter().flat_map(of).collect()
 }
 
 /// How the roster and the courses are that it names.

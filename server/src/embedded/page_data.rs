@@ -1,16 +1,17 @@
 //! What the page cannot learn from `/ws-live`: the events with their courses, and how devices are
 //! called. Finished bytes, made when the roster changes.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::others::Others;
 use super::roster::{Device, RosterFile};
 use crate::log::push_escaped_whole;
 
-/// The bytes of `/page.json`. `seen` are the devices that have ever sent.
+/// The bytes of `/page.json`: at most [`SLOTS_MAX`](engine::limits::SLOTS_MAX) devices that came by
+/// themselves, 70 bytes each, beside what the file names.
 pub(super) fn bytes(
     file: &RosterFile,
-    seen: &BTreeSet<Box<str>>,
+    others: &Others,
     has_login: bool,
     style: Option<&str>,
 ) -> Arc<[u8]> {
@@ -29,12 +30,11 @@ pub(super) fn bytes(
         text.push_str(event.course.as_deref().unwrap_or("null"));
         text.push_str(",\"devices\":[");
         let mut separator = "";
-        for device in file.devices_of(event.id) {
+        for device in file.devices_of(event) {
             text.push_str(std::mem::replace(&mut separator, ","));
             push_device(&mut text, &device.imei, Some(device));
         }
-        let is_named = |imei: &str| file.devices_of(event.id).any(|device| &*device.imei == imei);
-        for imei in seen.iter().filter(|imei| event.takes_any && !is_named(imei)) {
+        for imei in others.of(event.id) {
             text.push_str(std::mem::replace(&mut separator, ","));
             push_device(&mut text, imei, file.device(imei));
         }
@@ -64,10 +64,12 @@ fn member(text: &mut String, key: &str, value: Option<&str>) {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
+    use std::sync::Arc;
 
     use sonic_rs::{JsonValueTrait as _, Value};
 
     use super::bytes;
+    use crate::embedded::others::Others;
     use crate::embedded::roster::tests::read_good;
 
     #[test]
@@ -77,8 +79,9 @@ mod tests {
              [[device]]\nimei = \"356307042441013\"\nname = \"Blue\"\nnumber = 7\nevents = [\"c\"]\n",
             Path::new("/nowhere"),
         );
-        let seen = ["356307042441013", "356307042441014"].map(Box::from).into();
-        let page: Value = sonic_rs::from_slice(&bytes(&file, &seen, true, None)).unwrap();
+        let seen = ["356307042441013", "356307042441014"].map(Arc::from).into();
+        let (others, _) = Others::default().next(&file, &seen, (10, 10));
+        let page: Value = sonic_rs::from_slice(&bytes(&file, &others, true, None)).unwrap();
         let text = |path: &[&str]| page.pointer(path).and_then(|it| it.as_str().map(str::to_owned));
         assert_eq!(text(&["login"]).as_deref(), Some("token"));
         let event = |index: usize| page.get("events").and_then(|it| it.get(index)).unwrap();

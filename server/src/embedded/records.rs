@@ -94,6 +94,16 @@ impl Parcel {
     pub(super) fn record_count(&self) -> usize {
         self.rows.len() + self.refused.len()
     }
+
+    /// What it takes while it waits.
+    pub(super) fn bytes(&self) -> i64 {
+        let texts = self.rows.iter().map(|row| row.attributes.len());
+        let refused = self.refused.iter().map(|it| it.reason.len() + it.payload.len());
+        let lists = self.rows.capacity() * size_of::<Row>()
+            + self.refused.capacity() * size_of::<RefusedRecord>();
+        let bytes = size_of::<Self>() + lists + texts.chain(refused).sum::<usize>();
+        i64::try_from(bytes).unwrap_or(i64::MAX)
+    }
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ mod course;
 mod mistake;
 mod read;
 
+use std::collections::HashMap;
 use std::fs;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -31,6 +32,8 @@ pub(crate) struct RosterFile {
     pub(crate) events: Vec<Event>,
     /// In the order of the file.
     pub(crate) devices: Vec<Device>,
+    /// Where each stands among them.
+    place_by_imei: HashMap<Arc<str>, usize>,
 }
 
 /// One event.
@@ -48,13 +51,15 @@ pub(crate) struct Event {
     pub(crate) course: Option<Arc<str>>,
     /// The file that it came from.
     pub(crate) course_file: Option<PathBuf>,
+    /// The devices that are named for it: places in [`RosterFile::devices`].
+    pub(crate) devices: Vec<usize>,
 }
 
 /// One device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Device {
     /// As it introduces itself.
-    pub(crate) imei: Box<str>,
+    pub(crate) imei: Arc<str>,
     /// Who or what carries it.
     pub(crate) name: Option<String>,
     /// The start number.
@@ -80,15 +85,31 @@ impl RosterFile {
 
     /// What is said about a device.
     pub(crate) fn device(&self, imei: &str) -> Option<&Device> {
-        self.devices.iter().find(|device| &*device.imei == imei)
+        self.place_by_imei.get(imei).map(|&place| &self.devices[place])
+    }
+
+    /// Adds one; false when one with this IMEI is there.
+    fn add(&mut self, device: Device) -> bool {
+        let place = self.devices.len();
+        if self.place_by_imei.contains_key(&device.imei) {
+            return false;
+        }
+        self.place_by_imei.insert(device.imei.clone(), place);
+        for &event in &device.events {
+            self.events[event].devices.push(place);
+        }
+        self.devices.push(device);
+        true
     }
 
     /// The devices of an event that the file names, in its order.
-    pub(crate) fn devices_of(&self, event: EventId) -> impl Iterator<Item = &Device> {
-        let is_in = move |device: &&Device| {
-            device.events.iter().any(|&place| self.events[place].id == event)
-        };
-        self.devices.iter().filter(is_in)
+    pub(crate) fn devices_of<'a>(&'a self, event: &'a Event) -> impl Iterator<Item = &'a Device> {
+        event.devices.iter().map(|&place| &self.devices[place])
+    }
+
+    /// True when the file names the device for the event, which has this place.
+    pub(crate) fn names(&self, imei: &str, event: usize) -> bool {
+        self.device(imei).is_some_and(|device| device.events.contains(&event))
     }
 }
 

@@ -1,20 +1,21 @@
-//! Takes what devices have sent to viewers at once, and then to the store.
+//! Takes what devices have sent to the store and to viewers, and waits for neither.
 //!
-//! Viewers do not wait for the disk: a position is shown before it is committed, and also while
-//! nothing can be. The store's queue has an end; what finds no room there is not answered, and its
-//! device sends it again.
+//! A position is shown before it is committed, and also while nothing can be. The store's queue has an
+//! end; what finds no room there is not answered, and its device sends it again. For viewers it waits in
+//! the outbox while the shards have no room, and devices are answered meanwhile.
 
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam_channel::{Sender, TrySendError};
+use crossbeam_channel::TrySendError;
 use tokio::sync::mpsc;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{MissedTickBehavior, interval};
 
 use super::keeper::Keeper;
-use super::records::{Parcel, Reader};
-use super::store::Numbers;
+use super::outbox::{self, Outbox};
+use super::records::Reader;
+use super::store::{Numbers, queue};
 use crate::context::Context;
 use crate::error::Stop;
 use crate::ingest::packets::Packet;
@@ -22,7 +23,8 @@ use crate::live::source::SourceMail;
 use crate::shutdown::Stage;
 use crate::status::Heartbeat;
 
-/// Packets that are taken together: one letter to the source for all of them.
+/// Packets that are taken together, as many as usually go into a commit: 7 MB at worst, when
+/// each has 255 records and is as long as it can be.
 const PACKETS_AT_ONCE: usize = 256;
 
 /// How often the roster's file is looked at, and the heart beats when nothing comes.
@@ -40,16 +42,17 @@ const ENDED_EARLY: &str = "The thread that takes positions from devices has ende
 pub(super) struct Parts {
     pub(super) packets: mpsc::Receiver<Packet>,
     pub(super) mail: mpsc::Sender<SourceMail>,
-    pub(super) parcels: Sender<Parcel>,
+    pub(super) parcels: queue::Sender,
     pub(super) keeper: Keeper,
     pub(super) numbers: Arc<Numbers>,
 }
 
 /// Starts the thread. It ends when the process leaves and all that was handed on is passed on.
+/// The numbers of what waits for viewers.
 ///
 /// # Errors
 /// When no thread can be had.
-pub(super) fn start(context: &Context, parts: Parts) -> Result<(), Stop> {
+pub(super) fn start(context: &Context, parts: Parts) -> Result<Arc<outbox::Numbers>, Stop> {
     let unavailable = |error: std::io::Error| {
         Stop::Unavailable(format!("The thread for devices cannot be started: {error}."))
     };
@@ -59,30 +62,33 @@ pub(super) fn start(context: &Context, parts: Parts) -> Result<(), Stop> {
         context: context.clone(),
         heartbeat: context.status.heartbeat("arrivals", SILENCE_MS_MAX),
         reader: Reader::default(),
+        outbox: Outbox::default(),
         parts,
     };
+    let numbers = source.outbox.numbers();
     let run = move || {
         let _alarm = source.context.shutdown.alarm(ENDED_EARLY);
         runtime.block_on(source.run());
     };
     std::thread::Builder::new().name("arrivals".to_owned()).spawn(run).map_err(unavailable)?;
     // The thread of the store waits for its end.
-    Ok(())
+    Ok(numbers)
 }
 
 struct Source {
     context: Context,
     heartbeat: Arc<Heartbeat>,
     reader: Reader,
+    outbox: Outbox,
     parts: Parts,
 }
 
 impl Source {
     async fn run(mut self) {
         let first = self.parts.keeper.apply();
-        self.tell(first).await;
+        self.outbox.tell(first);
         let mut batch = Vec::with_capacity(PACKETS_AT_ONCE);
-        let shutdown = self.context.shutdown.clone();
+        let (shutdown, mail) = (self.context.shutdown.clone(), self.parts.mail.clone());
         let mut leaving = pin!(shutdown.reached(Stage::Leaving));
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -91,39 +97,49 @@ impl Source {
             tokio::select! {
                 biased;
                 () = &mut leaving => break,
-                _ = tick.tick() => {
-                    let mail = self.parts.keeper.tick();
-                    self.tell(mail).await;
-                }
+                _ = tick.tick() => self.tick(),
+                room = mail.reserve(), if !self.outbox.is_empty() => match room {
+                    Ok(room) => {
+                        if let Some(letter) = self.outbox.next() {
+                            room.send(letter);
+                        }
+                    }
+                    // Nobody is shown anything any more; what comes is still stored.
+                    Err(_closed) => self.outbox.close(),
+                },
                 count = self.parts.packets.recv_many(&mut batch, PACKETS_AT_ONCE) => {
                     if count == 0 {
                         // The listener has ended, which it does only when the process leaves.
                         break;
                     }
-                    self.take(&mut batch).await;
+                    self.take(&mut batch);
                 }
             }
         }
         // What the listener has handed on already is stored; what it would still hand on is not.
+        // Viewers are closed now, and see it when they come again.
+        self.outbox.close();
         self.parts.packets.close();
         while self.parts.packets.recv_many(&mut batch, PACKETS_AT_ONCE).await > 0 {
-            self.take(&mut batch).await;
+            self.take(&mut batch);
         }
     }
 
-    async fn take(&mut self, batch: &mut Vec<Packet>) {
-        let parcels: Vec<Parcel> = batch.drain(..).map(|it| self.reader.read(it)).collect();
-        let met = self.parts.keeper.meet(parcels.iter().map(|parcel| parcel.imei.as_str()));
-        self.tell(met).await;
-        let mut arrived = Vec::with_capacity(parcels.iter().map(|it| it.rows.len()).sum());
-        for parcel in &parcels {
-            let device_id = parcel.imei.as_str();
-            arrived.extend(parcel.rows.iter().map(|row| (device_id.into(), row.position)));
+    /// The roster is not looked at while what was said of it last still waits for room: it would only
+    /// pile up.
+    fn tick(&mut self) {
+        if !self.outbox.has_letters() {
+            let mail = self.parts.keeper.tick();
+            self.outbox.tell(mail);
         }
-        if !arrived.is_empty() {
-            self.tell(vec![SourceMail::Arrived(arrived)]).await;
-        }
-        for parcel in parcels {
+    }
+
+    /// The store comes first: what follows may take a moment when a device is new.
+    fn take(&mut self, batch: &mut Vec<Packet>) {
+        let mut arrived = Vec::new();
+        for packet in batch.drain(..) {
+            let parcel = self.reader.read(packet);
+            arrived.extend(parcel.rows.iter().map(|row| (parcel.imei, row.position)));
             match self.parts.parcels.try_send(parcel) {
                 Ok(()) => {}
                 // Dropped untold: its device keeps its records and sends them again.
@@ -132,23 +148,14 @@ impl Source {
                 Err(TrySendError::Disconnected(_)) => return,
             }
         }
-    }
-
-    /// Waits for room at the source: then the devices wait as well, and keep their records.
-    async fn tell(&self, mail: Vec<SourceMail>) {
-        for letter in mail {
-            loop {
-                self.heartbeat.beat();
-                match timeout(TICK, self.parts.mail.reserve()).await {
-                    Ok(Ok(room)) => {
-                        room.send(letter);
-                        break;
-                    }
-                    // Nobody is shown anything any more; what has come is still stored.
-                    Ok(Err(_closed)) => return,
-                    Err(_elapsed) => {}
-                }
-            }
-        }
+        let has_room = !self.outbox.has_letters();
+        let met = self.parts.keeper.meet(&arrived, has_room);
+        self.outbox.tell(met);
+        let tolerance_ms = self.context.config.live.future_tolerance_ms;
+        let newest_ms = crate::clock::wall_ms().saturating_add(tolerance_ms);
+        self.outbox.show(arrived, newest_ms);
     }
 }
+
+#[cfg(test)]
+mod tests;

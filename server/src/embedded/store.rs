@@ -6,13 +6,14 @@
 //! told, and the same commit is tried again until it works.
 
 mod numbers;
+pub(super) mod queue;
 pub(crate) mod table;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{JoinHandle, sleep};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use crossbeam_channel::RecvTimeoutError;
 use engine::limits::BATCH_ROWS_MAX;
 
 use super::records::Parcel;
@@ -22,11 +23,8 @@ use crate::error::Stop;
 use crate::shutdown::Stage;
 use crate::status::{Component, Heartbeat, Reminder, Role, State};
 pub(super) use numbers::Numbers;
+use queue::{PARCELS_MAX, Receiver, Sender, queue};
 use table::Table;
-
-/// Packets that may wait for a commit: of usual size some 4 KB each, 16 MB when full, and a minute of
-/// a thousand devices that send every ten seconds. What comes beyond is not answered, and comes again.
-pub(super) const PARCELS_MAX: usize = 4_096;
 
 /// Records after which no more packets go into a commit: it takes some tens of milliseconds then, and
 /// longer ones would make devices wait.
@@ -85,7 +83,7 @@ impl StoreHandle {
 #[derive(Debug)]
 pub(super) struct Started {
     /// Its mailbox. When all senders are gone, it commits what waits, and ends.
-    pub(super) parcels: Sender<Parcel>,
+    pub(super) parcels: Sender,
     /// Its thread.
     pub(super) thread: JoinHandle<()>,
     /// Its numbers.
@@ -97,7 +95,7 @@ pub(super) struct Started {
 /// # Errors
 /// When none can be had.
 pub(super) fn start(context: &Context, table: Table, handle: StoreHandle) -> Result<Started, Stop> {
-    let (sender, parcels) = bounded(PARCELS_MAX);
+    let (sender, parcels) = queue(PARCELS_MAX);
     let numbers = Arc::new(Numbers::new(parcels.clone()));
     let component = context.status.component("store", Some(Role::Ingest));
     component.is_working(WELL);
@@ -126,7 +124,7 @@ pub(super) fn start(context: &Context, table: Table, handle: StoreHandle) -> Res
 struct Writer {
     context: Context,
     table: Table,
-    parcels: Receiver<Parcel>,
+    parcels: Receiver,
     handle: StoreHandle,
     numbers: Arc<Numbers>,
     component: Arc<Component>,
@@ -215,6 +213,7 @@ impl Writer {
             Ok(stored) => {
                 self.numbers.committed(stored, microseconds(began.elapsed()));
                 for parcel in batch.drain(..) {
+                    self.parcels.release(&parcel);
                     // Fails when the device has gone; it sends again, and finds its records there.
                     parcel.safe.send(()).ok();
                 }

@@ -1,6 +1,6 @@
 //! From the text of a roster to what it says: every table and value judged where it stands.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::path::Path;
 
@@ -51,23 +51,21 @@ impl Reader<'_> {
     fn file(&mut self, document: Table<'_>) -> RosterFile {
         self.only(document, &["event", "device"], "a roster");
         let mut file = RosterFile::default();
-        let mut places = HashMap::new();
+        let (mut places, mut ids) = (HashMap::new(), HashSet::new());
         for (span, table) in self.tables(document, "event", EVENTS_MAX) {
             let Some(event) = self.event(&span, table) else { continue };
-            let is_known = file.events.iter().any(|it| it.id == event.id)
+            let is_known = !ids.insert(event.id)
                 || places.insert(event.name.clone(), file.events.len()).is_some();
             if is_known {
                 self.mistake(&span, "an event of this name or uuid stands above already.");
             }
             file.events.push(event);
         }
-        let mut imeis = HashMap::new();
         for (span, table) in self.tables(document, "device", DEVICES_MAX) {
             let Some(device) = self.device(&span, table, &places) else { continue };
-            if imeis.insert(device.imei.clone(), ()).is_some() {
+            if !file.add(device) {
                 self.mistake(&span, "a device with this imei stands above already.");
             }
-            file.devices.push(device);
         }
         file
     }
@@ -107,7 +105,8 @@ impl Reader<'_> {
         });
         let (course_file, course) = course.unzip();
         let organization = self.name(table, "organization");
-        Some(Event { id: id?, name: name?, organization, takes_any, course, course_file })
+        let devices = Vec::new();
+        Some(Event { id: id?, name: name?, organization, takes_any, course, course_file, devices })
     }
 
     fn device(

@@ -1,10 +1,7 @@
 //! What the store counts. The names are those of the platform's writer, whose work it does.
 
-use crossbeam_channel::Receiver;
-
-use super::PARCELS_MAX;
+use super::queue::Receiver;
 use super::table::Stored;
-use crate::embedded::records::Parcel;
 use crate::metrics::{Counter, Histogram, LimitUse, Page, Section};
 
 /// The numbers of the store.
@@ -13,22 +10,24 @@ pub(in crate::embedded) struct Numbers {
     inserted: Counter,
     duplicate: Counter,
     refused: Counter,
+    forgotten: Counter,
     /// Commits that did not work.
     pub(super) failed: Counter,
     /// Packets for which there was no room; they were not answered.
     pub(in crate::embedded) unanswered: Counter,
     took: Histogram,
     /// To see how many wait.
-    parcels: Receiver<Parcel>,
+    parcels: Receiver,
 }
 
 impl Numbers {
     /// Nothing has been stored; `parcels` is what waits.
-    pub(super) fn new(parcels: Receiver<Parcel>) -> Self {
+    pub(in crate::embedded) fn new(parcels: Receiver) -> Self {
         Self {
             inserted: Counter::default(),
             duplicate: Counter::default(),
             refused: Counter::default(),
+            forgotten: Counter::default(),
             failed: Counter::default(),
             unanswered: Counter::default(),
             took: Histogram::default(),
@@ -41,6 +40,7 @@ impl Numbers {
         self.inserted.add(stored.inserted);
         self.duplicate.add(stored.duplicate);
         self.refused.add(stored.refused);
+        self.forgotten.add(stored.forgotten);
         self.took.observe_us(took_us);
     }
 }
@@ -56,6 +56,8 @@ impl Section for Numbers {
         page.counters("processor_position_writes_total", help, "status", &values);
         let help = "Records that are no position, kept in the table `refused`.";
         page.counter("processor_store_refused_total", help, self.refused.value());
+        let help = "Records that the table `refused` has forgotten for newer ones.";
+        page.counter("processor_store_forgotten_total", help, self.forgotten.value());
         let help = "Packets that were not answered for want of room before the store.";
         page.counter("processor_store_unanswered_total", help, self.unanswered.value());
         let waiting = i64::try_from(self.parcels.len()).ok();
@@ -65,7 +67,6 @@ impl Section for Numbers {
     }
 
     fn limits(&self) -> Vec<LimitUse> {
-        let (used, allowed) = (self.parcels.len() as u64, PARCELS_MAX as u64);
-        vec![LimitUse { name: "STORE_PARCELS_MAX", used, allowed }]
+        self.parcels.limits()
     }
 }

@@ -21,7 +21,8 @@ const BUSY_MS_MAX: u64 = 1_000;
 /// The log of what is not in the file yet is cut back to this after a burst.
 const LOG_BYTES_MAX: i64 = 64 * 1024 * 1024;
 
-/// Refused records that are kept, the newest: some 400 bytes each, 40 MB when full.
+/// Refused records that are kept, the newest: some 400 bytes each, 40 MB when full. A device that has lost
+/// its clock for a whole season fills no disk with them; those that go are counted.
 const REFUSED_MAX: i64 = 100_000;
 
 /// `positions` has the columns that it has in PostgreSQL; times are epoch milliseconds.
@@ -73,6 +74,8 @@ pub(super) struct Stored {
     pub(super) duplicate: u64,
     /// Records that are no position.
     pub(super) refused: u64,
+    /// Older ones of these that had to go.
+    pub(super) forgotten: u64,
 }
 
 /// The connection that writes. There is one, and its process holds the folder.
@@ -161,7 +164,8 @@ impl Table {
                 }
             }
             if stored.refused > 0 {
-                transaction.prepare_cached(FORGET)?.execute([REFUSED_MAX])?;
+                let forgotten = transaction.prepare_cached(FORGET)?.execute([REFUSED_MAX])?;
+                stored.forgotten = forgotten as u64;
             }
         }
         transaction.commit()?;

@@ -51,7 +51,7 @@ fn context() -> Context {
 
 fn send(started: &Started, times_ms: &[u64]) -> Receiver<()> {
     let (packet, told) = packet(IMEI, times_ms);
-    started.parcels.send(Reader::default().read(packet)).unwrap();
+    started.parcels.try_send(Reader::default().read(packet)).unwrap();
     told
 }
 
@@ -188,4 +188,27 @@ fn after_a_full_disk_the_same_commit_works_whole() {
     table.connection().pragma_update(None, "max_page_count", 1_000_000).unwrap();
     let stored = table.store(&parcels, 0).unwrap();
     assert_eq!((stored.inserted, stored.duplicate, folder.count()), (100, 0, 100));
+}
+
+#[test]
+fn refused_records_beyond_the_newest_are_forgotten_and_counted_and_positions_never() {
+    let folder = Folder::new();
+    let mut table = Table::open(&folder.0).unwrap();
+    let refused = |time_ms: u64| [Reader::default().read(packet(IMEI, &[time_ms, 0]).0)];
+    let stored = table.store(&refused(TIME_MS), 0).unwrap();
+    assert_eq!((stored.refused, stored.forgotten), (1, 0));
+    // As if 99,999 more had come; the next is one too many.
+    table.connection().execute("UPDATE refused SET id = 100000", []).unwrap();
+    let count = |id: &str| -> i64 {
+        let sql = format!("SELECT count(*) FROM refused WHERE id {id}");
+        open_to_read(&folder.0).unwrap().query_row(&sql, [], |row| row.get(0)).unwrap()
+    };
+    table
+        .connection()
+        .execute("INSERT INTO refused VALUES (1, 0, '1', '8', 'the oldest', '{}')", [])
+        .unwrap();
+    let stored = table.store(&refused(TIME_MS + 1), 0).unwrap();
+    assert_eq!((stored.refused, stored.forgotten), (1, 1));
+    assert_eq!((count("= 1"), count("> 1")), (0, 2));
+    assert_eq!(folder.count(), 2);
 }

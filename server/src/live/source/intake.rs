@@ -11,6 +11,7 @@ use engine::roster::Roster;
 use engine::route::{Router, owner};
 use engine::rows::EntryId;
 use engine::shard::Withdrawal;
+use engine::teltonika::Imei;
 
 use super::lag::{Lag, age_ms};
 use super::minute::Minute;
@@ -202,12 +203,12 @@ impl Intake {
     }
 
     /// Passes on what came without an entry.
-    async fn show(&mut self, arrived: Vec<(Box<str>, Position)>) -> Result<(), Stop> {
+    async fn show(&mut self, arrived: Vec<(Imei, Position)>) -> Result<(), Stop> {
         let (roster, wall_ms) = (self.router.roster(), crate::clock::wall_ms());
         let count = arrived.len();
         self.positions.clear();
-        for (device_id, position) in arrived {
-            let device = roster.device(&device_id);
+        for (imei, position) in arrived {
+            let device = roster.device(imei.as_str());
             self.numbers.hop_of_device(wall_ms, position.timestamp_ms);
             if device != DeviceIndex::ORPHAN {
                 self.positions.push(Position { device, ..position });

@@ -44,7 +44,7 @@ impl Source {
             let words = format!("The roster has no event {name}. Its events are: {names}.");
             return Err(Trouble::Undone(words));
         };
-        let named = self.roster.devices_of(event.id).map(|device| device.imei.to_string());
+        let named = self.roster.devices_of(event).map(|device| device.imei.to_string());
         let mut imeis: Vec<String> = named.collect();
         if event.takes_any {
             let seen = self.history.devices(DEVICES_MAX).map_err(|error| unread(&error))?;

@@ -1,5 +1,9 @@
 //! What is written, byte for byte where it is short, and what names can do to it.
 
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::{FileTypeExt as _, symlink};
+use std::path::Path;
+
 use super::form::{Form, Format};
 use super::target::Target;
 use super::{Driver, Fix, moment_us, time};
@@ -93,15 +97,56 @@ fn a_file_is_there_whole_or_not_at_all() {
     let path = std::env::temp_dir().join(format!("pitwall-export-{}.csv", std::process::id()));
     std::fs::write(&path, "before").unwrap();
     let mut target = Target::open(&path).unwrap();
-    std::io::Write::write_all(target.file(), b"half").unwrap();
+    target.file().write_all(b"half").unwrap();
     drop(target);
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "before");
-    let mut target = Target::open(&path).unwrap();
-    std::io::Write::write_all(target.file(), b"whole").unwrap();
-    target.finish().unwrap();
+    export(&path, "whole");
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "whole");
     std::fs::remove_file(&path).unwrap();
-    assert!(Target::open(std::path::Path::new("/nowhere/at/all")).is_err());
+    assert!(Target::open(Path::new("/nowhere/at/all")).is_err());
+}
+
+/// Writes `text` to `path` as an export does.
+fn export(path: &Path, text: &str) {
+    let mut target = Target::open(path).unwrap();
+    target.file().write_all(text.as_bytes()).unwrap();
+    target.finish().unwrap();
+}
+
+#[test]
+fn a_link_stays_one_and_what_it_leads_to_is_written() {
+    let folder = std::env::temp_dir().join(format!("pitwall-links-{}", std::process::id()));
+    std::fs::create_dir_all(folder.join("elsewhere")).unwrap();
+    let path = folder.join("race.csv");
+    symlink("elsewhere/first", &path).unwrap();
+    symlink(folder.join("elsewhere/race.csv"), folder.join("elsewhere/first")).unwrap();
+    for text in ["nothing was there", "something was there"] {
+        export(&path, text);
+        assert!(std::fs::symlink_metadata(&path).unwrap().is_symlink());
+        assert!(std::fs::symlink_metadata(folder.join("elsewhere/first")).unwrap().is_symlink());
+        let written = std::fs::read_to_string(folder.join("elsewhere/race.csv")).unwrap();
+        assert_eq!(written, text);
+    }
+    symlink("circle", folder.join("circle")).unwrap();
+    assert!(Target::open(&folder.join("circle")).is_err());
+    assert_eq!(std::fs::read_dir(folder.join("elsewhere")).unwrap().count(), 2, "no part is left");
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn what_is_no_file_is_written_to_and_stays_what_it_is() {
+    let path = std::env::temp_dir().join(format!("pitwall-pipe-{}", std::process::id()));
+    let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
+    assert!(made.success());
+    // Open for both, so that neither end waits for the other.
+    let mut pipe = std::fs::File::options().read(true).write(true).open(&path).unwrap();
+    export(&path, "whole");
+    assert!(std::fs::symlink_metadata(&path).unwrap().file_type().is_fifo());
+    let mut read = [0; 5];
+    pipe.read_exact(&mut read).unwrap();
+    assert_eq!(&read, b"whole");
+    std::fs::remove_file(&path).unwrap();
+    assert!(Target::open(&std::env::temp_dir()).is_err(), "a folder is no place to write to");
 }
 
 #[test]
