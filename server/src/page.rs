@@ -143,7 +143,7 @@ fn check(head: &Head) -> Result<Method, Refusal> {
     match head.method() {
         "GET" => Ok(Method::Get),
         "HEAD" => Ok(Method::Head),
-        _ => Err(Refusal::new(405, "The page is only read: GET, or HEAD.")),
+        _ => Err(Refusal::of_method("The page is only read: GET, or HEAD.", "GET, HEAD")),
     }
 }
 

@@ -80,6 +80,8 @@ fn what_is_no_request_for_the_page_is_refused() {
         assert_eq!(entrance.status(request), status, "{request}");
     }
     assert_eq!(entrance.outcomes("page"), 0);
+    let refused = entrance.answer("PUT / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert!(refused.contains("\r\nAllow: GET, HEAD\r\n"), "{refused}");
 }
 
 #[test]
