@@ -85,6 +85,18 @@ fn what_is_no_request_for_the_page_is_refused() {
 }
 
 #[test]
+fn who_knows_what_the_page_is_told_hears_only_that_it_is_so() {
+    let entrance = with_page(|_| ());
+    let told = entrance.answer("GET /page.json HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert!(told.ends_with("{\"login\":null,\"style\":null,\"events\":[]}"), "{told}");
+    let tag = told.lines().find_map(|line| line.strip_prefix("ETag: ")).unwrap();
+    let request = format!("GET /page.json HTTP/1.1\r\nHost: a\r\nIf-None-Match: {tag}\r\n\r\n");
+    let known = entrance.answer(request);
+    assert!(known.starts_with("HTTP/1.1 304 Not Modified\r\n"), "{known}");
+    assert!(known.ends_with("\r\n\r\n") && known.contains("Pitwall-Time-Ms: "), "{known}");
+}
+
+#[test]
 fn a_reader_of_the_page_has_no_more_time_and_no_more_places_than_others() {
     let entrance = with_page(|config| {
         config.live.limits.head_timeout_ms = 100;
