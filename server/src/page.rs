@@ -4,27 +4,27 @@
 //! the page is told (`/page.json`) is finished bytes that somebody else keeps up to date.
 
 mod files;
+mod places;
 mod policy;
 mod reply;
 mod token;
+mod told;
 
 use std::sync::Arc;
 
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 pub use self::reply::Reply;
 pub use self::token::Token;
 
 use self::files::FILES;
+use self::places::Places;
+use self::told::Newest;
 use crate::config::{LiveConfig, StyleUrl};
 use crate::http::{Authority, Head, Refusal};
 
 /// The path that is not the page's: viewers connect there.
 const VIEWERS: &str = "/ws-live";
-
-/// Answers that are on their way at one time. Each holds up to 128 KiB in the kernel, so 32 MiB in
-/// all; over a slow line the page takes some seconds, and who finds no room reloads.
-const DELIVERIES_MAX: usize = 256;
 
 const NOTHING_HERE: Refusal = Refusal::new(404, "There is no such page.");
 const FULL: Refusal = Refusal::new(503, "Too many are loading this page. Try again in a moment.");
@@ -64,10 +64,11 @@ struct File {
 /// Answers requests for the page.
 #[derive(Clone, Debug)]
 pub struct Desk {
-    page: Page,
+    newest: Arc<Newest>,
+    token: Option<Token>,
     /// The content security policy of every answer.
     policy: Arc<str>,
-    deliveries: Arc<Semaphore>,
+    places: Arc<Places>,
 }
 
 impl Desk {
@@ -75,7 +76,8 @@ impl Desk {
     #[must_use]
     pub fn new(page: Page, live: &LiveConfig) -> Self {
         let policy = policy::policy(live.page_style.as_ref().map(|style| &*style.origin));
-        Self { page, policy: policy.into(), deliveries: Arc::new(Semaphore::new(DELIVERIES_MAX)) }
+        let newest = Arc::new(Newest::new(page.data));
+        Self { newest, token: page.token, policy: policy.into(), places: Arc::default() }
     }
 
     /// True when a request with this target is the desk's to answer.
@@ -84,41 +86,56 @@ impl Desk {
         target.starts_with('/') && path_of(target) != VIEWERS
     }
 
-    /// The answer to a request at this time.
-    pub fn answer(&self, head: &Head, now_ms: i64) -> Result<Reply, Refusal> {
+    /// The answer to a request of this network at this time. What is short is answered whatever else is
+    /// on its way.
+    pub fn answer(&self, head: &Head, network: u128, now_ms: i64) -> Result<Reply, Refusal> {
         let method = check(head)?;
-        let permit = self.deliveries.clone().try_acquire_owned().map_err(|_| FULL)?;
         let reply = match path_of(head.target()) {
             "/page.json" => self.data(head, now_ms),
             "/page/login" => self.log_in(head),
             path => file_reply(path, head)?,
         };
-        Ok(reply.with("Content-Security-Policy", &self.policy).finished(method, permit))
+        let mut reply = reply.with("Content-Security-Policy", &self.policy).finished(method);
+        if reply.is_long() {
+            reply.place = Some(self.places.take(network).ok_or(FULL)?);
+        }
+        Ok(reply)
     }
 
     fn data(&self, head: &Head, now_ms: i64) -> Reply {
         let mut cookies = head.all("cookie");
         let is_allowed = self
-            .page
             .token
             .as_ref()
             .is_none_or(|token| cookies.any(|cookie| token.allows(Some(cookie))));
         if !is_allowed {
             return Reply::words(401, "Log in with the token to see this.\n");
         }
-        let data = self.page.data.borrow().clone();
-        Reply::data("application/json", data)
+        let told = self.newest.told();
+        let reply = if head.all("if-none-match").any(|tags| told.is_known(tags)) {
+            Reply::nothing(304)
+        } else {
+            match takes_gzip(head).then(|| told.compressed()).flatten() {
+                Some(bytes) => {
+                    Reply::data("application/json", bytes).with("Content-Encoding", "gzip")
+                }
+                None => Reply::data("application/json", told.plain()),
+            }
+        };
+        reply
+            .with("Vary", "Accept-Encoding")
+            .with("ETag", &told.tag)
             // So that a phone with a wrong clock shows right ages.
             .with("Pitwall-Time-Ms", &now_ms.to_string())
     }
 
     fn log_in(&self, head: &Head) -> Reply {
-        let Some(token) = &self.page.token else {
+        let Some(token) = &self.token else {
             return Reply::words(404, "There is nothing to log in to.\n");
         };
         let given = head.once("authorization").ok().flatten().unwrap_or_default();
         match given.strip_prefix(b"Bearer ").filter(|given| token.is(given)) {
-            Some(_) => Reply::nothing().with("Set-Cookie", &token.cookie()),
+            Some(_) => Reply::nothing(204).with("Set-Cookie", &token.cookie()),
             None => Reply::words(401, "This is not the token.\n"),
         }
     }
@@ -143,16 +160,14 @@ fn check(head: &Head) -> Result<Method, Refusal> {
     match head.method() {
         "GET" => Ok(Method::Get),
         "HEAD" => Ok(Method::Head),
-        _ => Err(Refusal::new(405, "The page is only read: GET, or HEAD.")),
+        _ => Err(Refusal::of_method("The page is only read: GET, or HEAD.", "GET, HEAD")),
     }
 }
 
 fn file_reply(path: &str, head: &Head) -> Result<Reply, Refusal> {
     let file = FILES.iter().find(|file| file.path == path).ok_or(NOTHING_HERE)?;
-    let mut accepted = head.all("accept-encoding").flat_map(|value| value.split(|&b| b == b','));
-    let takes_gzip = accepted.any(|it| it.trim_ascii().eq_ignore_ascii_case(b"gzip"));
     let reply = match file.compressed {
-        Some(bytes) if takes_gzip => {
+        Some(bytes) if takes_gzip(head) => {
             Reply::file(file.content_type, bytes).with("Content-Encoding", "gzip")
         }
         _ => Reply::file(file.content_type, file.plain),
@@ -162,6 +177,11 @@ fn file_reply(path: &str, head: &Head) -> Result<Reply, Refusal> {
     let keeping =
         if file.is_named_by_content { "public, max-age=31536000, immutable" } else { "no-cache" };
     Ok(reply.with("Cache-Control", keeping))
+}
+
+fn takes_gzip(head: &Head) -> bool {
+    let mut accepted = head.all("accept-encoding").flat_map(|value| value.split(|&b| b == b','));
+    accepted.any(|it| it.trim_ascii().eq_ignore_ascii_case(b"gzip"))
 }
 
 /// The path of a target. What stands behind it is for the page's own script.

@@ -9,7 +9,7 @@ import { chromium } from 'playwright-core';
 
 const program = process.env.PITWALL_STAGE;
 
-/** The platform with so many devices. `say` sends a command and waits until it has been obeyed. */
+/** The platform with so many devices. `say` sends a command, and gives what is answered when it has been obeyed. */
 export async function openStage(devices = 60) {
   const child = spawn(program, [String(devices)], { stdio: ['pipe', 'pipe', 'inherit'] });
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
@@ -23,7 +23,7 @@ export async function openStage(devices = 60) {
     ...about,
     async say(command) {
       child.stdin.write(`${command}\n`);
-      await next();
+      return next();
     },
     async end() {
       const ended = once(child, 'exit');

@@ -74,7 +74,7 @@ fn request(head: &Head) -> Result<Request, Refusal> {
     const BAD: Refusal =
         Refusal::new(400, "An admin page is asked for by its path, without a body.");
     if head.method() != "GET" {
-        return Err(Refusal::new(405, "Admin pages are only read: use GET."));
+        return Err(Refusal::of_method("Admin pages are only read: use GET.", "GET"));
     }
     let has_body = head.all("content-length").any(|length| length != b"0")
         || head.all("transfer-encoding").next().is_some();

@@ -9,13 +9,21 @@ pub struct Refusal {
     pub status: u16,
     /// One plain sentence for whoever sent it.
     pub sentence: &'static str,
+    /// The methods that are answered, for one that is not.
+    methods: &'static str,
 }
 
 impl Refusal {
     /// A refusal with this status and sentence.
     #[must_use]
     pub const fn new(status: u16, sentence: &'static str) -> Self {
-        Self { status, sentence }
+        Self { status, sentence, methods: "GET" }
+    }
+
+    /// A refusal of a request's method, with those that would be answered.
+    #[must_use]
+    pub const fn of_method(sentence: &'static str, methods: &'static str) -> Self {
+        Self { status: 405, sentence, methods }
     }
 }
 
@@ -69,7 +77,7 @@ impl From<Refusal> for Answer {
         let body = format!("{}\n", refusal.sentence);
         let answer = Self::new(refusal.status, "text/plain; charset=utf-8", body);
         match refusal.status {
-            405 => answer.with("Allow", "GET"),
+            405 => answer.with("Allow", refusal.methods),
             426 => answer.with("Upgrade", "websocket").with("Sec-WebSocket-Version", "13"),
             _ => answer,
         }

@@ -253,7 +253,7 @@ fn give_back(counts: &DashMap<Box<str>, usize>, key: Box<str>) {
 
 /// What counts as one address: an IPv4 address, or the 64 bits of a network of IPv6, since a host may
 /// choose the rest freely.
-fn network_of(address: IpAddr) -> u128 {
+pub(super) fn network_of(address: IpAddr) -> u128 {
     match address {
         IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
         IpAddr::V6(address) => match address.to_ipv4_mapped() {

@@ -19,18 +19,18 @@ pub(super) static FILES: [File; 6] = [
         compressed: None,
     },
     File {
-        path: "/page/index--IZvoLum.js",
-        content_type: "text/javascript; charset=utf-8",
-        is_named_by_content: true,
-        plain: include_bytes!("../../web/dist/page/index--IZvoLum.js"),
-        compressed: Some(include_bytes!("../../web/dist/page/index--IZvoLum.js.gz")),
-    },
-    File {
         path: "/page/index-Cv6Zu9kC.css",
         content_type: "text/css; charset=utf-8",
         is_named_by_content: true,
         plain: include_bytes!("../../web/dist/page/index-Cv6Zu9kC.css"),
         compressed: Some(include_bytes!("../../web/dist/page/index-Cv6Zu9kC.css.gz")),
+    },
+    File {
+        path: "/page/index-DfzOHy9f.js",
+        content_type: "text/javascript; charset=utf-8",
+        is_named_by_content: true,
+        plain: include_bytes!("../../web/dist/page/index-DfzOHy9f.js"),
+        compressed: Some(include_bytes!("../../web/dist/page/index-DfzOHy9f.js.gz")),
     },
     File {
         path: "/page/maplibre-gl-worker-CZtFQQIV.mjs",

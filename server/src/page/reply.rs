@@ -3,9 +3,12 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use tokio::sync::OwnedSemaphorePermit;
-
 use super::Method;
+use super::places::Place;
+
+/// A body that is not longer leaves with the head in one piece, into the kernel's buffer, and waits
+/// for nobody.
+const SHORT_BYTES_MAX: usize = 1_024;
 
 /// Header lines that every answer has: it is what it says it is, it tells no other site where its
 /// reader is, and no other site's page may use or frame it.
@@ -19,8 +22,8 @@ pub struct Reply {
     head: String,
     is_kept: bool,
     body: Body,
-    /// Its place among those that are delivered, given back with the last byte.
-    permit: Option<OwnedSemaphorePermit>,
+    /// Its place among those that are delivered, given back with the last byte. None for a short one.
+    pub(super) place: Option<Place>,
 }
 
 #[derive(Debug)]
@@ -47,17 +50,18 @@ impl Reply {
         Self::new(status, phrase, "text/plain; charset=utf-8", Body::Static(words.as_bytes()))
     }
 
-    /// It is done, and there is nothing to say.
-    pub(super) fn nothing() -> Self {
-        let head = "HTTP/1.1 204 No Content\r\n".to_owned();
-        Self { head, is_kept: false, body: Body::None, permit: None }
+    /// It is done, or known already: there is nothing to say.
+    pub(super) fn nothing(status: u16) -> Self {
+        let phrase = if status == 304 { "Not Modified" } else { "No Content" };
+        let head = format!("HTTP/1.1 {status} {phrase}\r\n");
+        Self { head, is_kept: false, body: Body::None, place: None }
     }
 
     fn new(status: u16, phrase: &str, content_type: &str, body: Body) -> Self {
         let mut head = format!("HTTP/1.1 {status} {phrase}\r\nContent-Type: {content_type}\r\n");
         let length = body.bytes().len();
         write!(head, "Content-Length: {length}\r\n").expect("text grows");
-        Self { head, is_kept: false, body, permit: None }
+        Self { head, is_kept: false, body, place: None }
     }
 
     /// Adds a header line.
@@ -68,7 +72,7 @@ impl Reply {
     }
 
     /// The whole answer.
-    pub(super) fn finished(mut self, method: Method, permit: OwnedSemaphorePermit) -> Self {
+    pub(super) fn finished(mut self, method: Method) -> Self {
         if !self.is_kept {
             self.head.push_str("Cache-Control: no-store\r\n");
         }
@@ -77,8 +81,13 @@ impl Reply {
         if method == Method::Head {
             self.body = Body::None;
         }
-        self.permit = Some(permit);
         self
+    }
+
+    /// True when it may take a while until it is sent.
+    #[must_use]
+    pub fn is_long(&self) -> bool {
+        self.body.bytes().len() > SHORT_BYTES_MAX
     }
 
     /// The bytes to send first, and those to send behind them.

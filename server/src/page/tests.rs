@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::{DELIVERIES_MAX, Desk, FILES, Page, Token};
+use super::{Desk, FILES, Page, Reply, Token};
 use crate::config::{LiveConfig, StyleUrl};
-use crate::http::{HeadLimits, HeadReader, Refusal};
+use crate::http::{Answer, HeadLimits, HeadReader, Refusal};
 use crate::secret::Secret;
 
 const LIMITS: HeadLimits = HeadLimits { bytes_max: 16 * 1024, headers_max: 64 };
@@ -18,14 +18,32 @@ fn desk(token: Option<&str>) -> Desk {
     Desk::new(Page { data, token }, &LiveConfig::default())
 }
 
+/// A desk that tells something long, as of many devices.
+fn long_desk(token: Option<&str>) -> (watch::Sender<Arc<[u8]>>, Desk) {
+    let (newest, data) = watch::channel(Arc::from("{\"events\":[]}".repeat(1_000).into_bytes()));
+    let token = token.map(|word| Token::new(&Secret::new(word)));
+    (newest, Desk::new(Page { data, token }, &LiveConfig::default()))
+}
+
 /// Head and body of the answer to a request.
 fn ask(desk: &Desk, line: &str, headers: &[&str]) -> Result<(String, Vec<u8>), Refusal> {
+    let reply = reply(desk, line, headers, 1)?;
+    let (head, body) = reply.parts();
+    Ok((String::from_utf8(head.to_vec()).unwrap(), body.to_vec()))
+}
+
+/// The answer to a request of this network.
+fn reply(desk: &Desk, line: &str, headers: &[&str], network: u128) -> Result<Reply, Refusal> {
     let mut text = format!("{line} HTTP/1.1\r\nHost: race.example\r\n");
     headers.iter().for_each(|header| text += &format!("{header}\r\n"));
     let head = HeadReader::new(LIMITS).handle_input(format!("{text}\r\n").as_bytes());
-    let reply = desk.answer(&head.unwrap().unwrap(), 1_700_000_000_123)?;
-    let (head, body) = reply.parts();
-    Ok((String::from_utf8(head.to_vec()).unwrap(), body.to_vec()))
+    desk.answer(&head.unwrap().unwrap(), network, 1_700_000_000_123)
+}
+
+/// The value of a header line.
+fn value<'a>(head: &'a str, name: &str) -> &'a str {
+    let line = head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+    line.unwrap_or_else(|| panic!("{name} is not in {head}"))
 }
 
 fn status(desk: &Desk, line: &str, headers: &[&str]) -> u16 {
@@ -123,7 +141,10 @@ fn there_is_nothing_beside_exact_paths() {
 fn the_page_is_only_read() {
     let desk = desk(None);
     for method in ["POST", "PUT", "DELETE", "OPTIONS", "PATCH"] {
-        assert_eq!(status(&desk, &format!("{method} /"), &[]), 405, "{method}");
+        let refused = ask(&desk, &format!("{method} /"), &[]).unwrap_err();
+        let answer = String::from_utf8(Answer::from(refused).into_bytes()).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 405 "), "{method}: {answer}");
+        assert_eq!(value(&answer, "Allow"), "GET, HEAD");
     }
     for header in ["Content-Length: 0", "Transfer-Encoding: chunked", "Expect: 100-continue"] {
         assert_eq!(status(&desk, "GET /", &[header]), 400, "{header}");
@@ -170,17 +191,52 @@ fn without_a_token_there_is_no_log_in() {
 }
 
 #[test]
-fn no_more_answers_are_on_their_way_than_may_be() {
-    let desk = desk(None);
-    let head = || {
-        let read = HeadReader::new(LIMITS).handle_input(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-        read.unwrap().unwrap()
-    };
-    let mut replies: Vec<_> =
-        (0..DELIVERIES_MAX).map(|_| desk.answer(&head(), 0).unwrap()).collect();
-    assert_eq!(desk.answer(&head(), 0).unwrap_err().status, 503);
-    replies.pop();
-    assert!(desk.answer(&head(), 0).is_ok());
+fn who_knows_what_is_told_is_told_no_more_than_that() {
+    let (newest, desk) = long_desk(Some(TOKEN));
+    let cookie = format!("Cookie: pitwall_token={TOKEN}");
+    let (head, body) = ask(&desk, "GET /page.json", &[&cookie]).unwrap();
+    assert_eq!(body, "{\"events\":[]}".repeat(1_000).as_bytes());
+    let known = format!("If-None-Match: {}", value(&head, "ETag"));
+    let (head, body) = ask(&desk, "GET /page.json", &[&cookie, &known]).unwrap();
+    assert!(head.starts_with("HTTP/1.1 304 Not Modified\r\n") && body.is_empty(), "{head}");
+    assert!(!head.contains("Content-Length"), "{head}");
+    assert_eq!(value(&head, "Pitwall-Time-Ms"), "1700000000123");
+    assert_eq!(status(&desk, "GET /page.json", &[&known]), 401, "a tag is no log-in");
+    newest.send_replace(Arc::from(b"{}".as_slice()));
+    let (head, body) = ask(&desk, "GET /page.json", &[&cookie, &known]).unwrap();
+    assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
+    assert_eq!(body, b"{}");
+}
+
+#[test]
+fn what_is_told_goes_by_gzip_to_who_takes_it() {
+    let (_newest, desk) = long_desk(None);
+    let (plain, body) = ask(&desk, "GET /page.json", &[]).unwrap();
+    assert!(!plain.contains("Content-Encoding") && body.starts_with(b"{"), "{plain}");
+    let (head, body) = ask(&desk, "GET /page.json", &["Accept-Encoding: gzip, br"]).unwrap();
+    assert_eq!(value(&head, "Content-Encoding"), "gzip");
+    assert_eq!(value(&head, "Content-Length"), body.len().to_string());
+    assert!(body.starts_with(&[0x1F, 0x8B]) && body.len() < 500, "{} bytes", body.len());
+    assert_eq!(value(&head, "ETag"), value(&plain, "ETag"));
+    assert_eq!([value(&head, "Vary"), value(&plain, "Vary")], ["Accept-Encoding"; 2]);
+}
+
+#[test]
+fn who_does_not_take_what_is_long_leaves_room_to_others_and_what_is_short_needs_none() {
+    let (_newest, desk) = long_desk(None);
+    let take = |network| reply(&desk, "GET /", &[], network);
+    let mut all: Vec<Reply> = std::iter::from_fn(|| take(1).ok()).collect();
+    assert_eq!(take(1).unwrap_err().status, 503);
+    assert!(take(2).is_ok(), "another address finds room");
+    all.extend((2..20).flat_map(|network| std::iter::from_fn(move || take(network).ok())));
+    let known = value(&ask(&desk, "HEAD /page.json", &[]).unwrap().0, "ETag").to_owned();
+    for line in ["GET /", "GET /page.json", "GET /page/notices.txt"] {
+        assert_eq!(reply(&desk, line, &[], 20).unwrap_err().status, 503, "{line}");
+    }
+    assert_eq!(status(&desk, "GET /page.json", &[&format!("If-None-Match: {known}")]), 304);
+    assert_eq!(status(&desk, "GET /page/login", &[]), 404);
+    all.pop();
+    assert!(take(20).is_ok());
 }
 
 #[test]

@@ -5,6 +5,9 @@
 //! each, `stop` ends the program as an operator does and `crash` as the system does, `start` starts one at
 //! the same address, `logout` and `login` are about the user, `end` ends it all. There is a second way
 //! to the program, the wire, that `slow BYTES_PER_SECOND` and `silence` make worse and `heal` well.
+//!
+//! `embed TOKEN` starts a second program beside it, in the embedded mode, and answers with its address and
+//! its folder; `report DEVICES` lets as many devices send it a record each; `fold` ends it.
 
 use std::env;
 use std::io::{self, BufRead, Write};
@@ -14,12 +17,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use engine::position::Codec;
+use engine::teltonika::{Fix as DeviceFix, OutgoingRecord, encode_packet};
 use pitwall::clock::wall_ms;
 use tests::child::Pitwall;
+use tests::embedded::Embedded;
 use tests::entries::{Fix, Publisher};
 use tests::platform::{imei, set_user_status, uuid};
 use tests::proxy::{Fault, Proxy, Way, Which};
 use tests::scene::{EVENT, EVENT_EMPTY, Scene, USER};
+use tests::tracker::Tracker;
 
 /// Devices of the event when nothing else is asked for.
 const DEVICES: u64 = 60;
@@ -42,6 +49,7 @@ fn main() {
         let line = line.expect("commands are text");
         let words: Vec<&str> = line.split_whitespace().collect();
         let number = |at: usize| words[at].parse::<u64>().expect("a number");
+        let mut told = String::new();
         match words[0] {
             "race" => stage.race(number(1), number(2)),
             "quiet" => stage.quiet(),
@@ -54,10 +62,13 @@ fn main() {
             "heal" => stage.wire.heal(),
             "logout" => stage.is_user_known(false),
             "login" => stage.is_user_known(true),
+            "embed" => told = stage.embed(words[1]),
+            "report" => stage.report(number(1)),
+            "fold" => stage.embedded = None,
             "end" => break,
             other => panic!("there is no command {other}"),
         }
-        say("{\"done\":true}");
+        say(&format!("{{\"done\":true{told}}}"));
     }
     stage.quiet();
 }
@@ -75,6 +86,7 @@ struct Stage {
     wire: Proxy,
     program: Option<Pitwall>,
     race: Option<(Arc<AtomicBool>, JoinHandle<()>)>,
+    embedded: Option<Embedded>,
 }
 
 impl Stage {
@@ -85,7 +97,7 @@ impl Stage {
         let port = listener.local_addr().expect("it is bound").port();
         drop(listener);
         let wire = Proxy::to(port);
-        let mut stage = Self { scene, port, wire, program: None, race: None };
+        let mut stage = Self { scene, port, wire, program: None, race: None, embedded: None };
         stage.start();
         stage
     }
@@ -126,6 +138,24 @@ impl Stage {
         let now_ms = wall_ms();
         let fixes: Vec<Fix> = (1..=device_count).map(|device| fix(device, now_ms)).collect();
         self.scene.publish_all(&fixes);
+    }
+
+    /// Starts a program in the embedded mode; what is to be told of it.
+    fn embed(&mut self, token: &str) -> String {
+        let embedded = Embedded::start(&[("EMBEDDED_TOKEN", token)]);
+        let (live, folder) = (embedded.live, embedded.folder());
+        self.embedded = Some(embedded);
+        format!(",\"url\":\"http://{live}/\",\"folder\":{:?}", folder.display().to_string())
+    }
+
+    /// So many devices connect to it, send where they are, and are answered.
+    fn report(&self, device_count: u64) {
+        let address = self.embedded.as_ref().expect("there is one").devices;
+        for device in 1..=device_count {
+            let mut tracker = Tracker::connect(address, &imei(device));
+            tracker.send(&packet(&fix(device, wall_ms())));
+            assert_eq!(tracker.answer(), 1, "the record is kept");
+        }
     }
 
     fn slow(&self, bytes_per_second: u64) {
@@ -190,4 +220,26 @@ fn fix(device: u64, now_ms: i64) -> Fix {
         fix.angle = (450.0 - angle.to_degrees() - 90.0).rem_euclid(360.0) as u16;
     }
     fix
+}
+
+/// A packet of a device that is there.
+#[expect(clippy::cast_possible_truncation, reason = "degrees")]
+fn packet(fix: &Fix) -> Vec<u8> {
+    let e7 = |degrees: f64| (degrees * 1e7).round() as i32;
+    let fix = DeviceFix {
+        timestamp_ms: u64::try_from(fix.ts_ms).expect("after 1970"),
+        priority: 1,
+        longitude_e7: e7(fix.longitude),
+        latitude_e7: e7(fix.latitude),
+        altitude_m: 120,
+        angle_deg: fix.angle,
+        satellites: 11,
+        speed_kmh: fix.speed,
+        event_io_id: 0,
+        generation_type: None,
+    };
+    let mut bytes = Vec::new();
+    let records = [OutgoingRecord { fix, elements: &[] }];
+    encode_packet(Codec::Codec8, &records, &mut bytes).expect("the codec can say it");
+    bytes
 }

@@ -80,6 +80,20 @@ fn what_is_no_request_for_the_page_is_refused() {
         assert_eq!(entrance.status(request), status, "{request}");
     }
     assert_eq!(entrance.outcomes("page"), 0);
+    let refused = entrance.answer("PUT / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert!(refused.contains("\r\nAllow: GET, HEAD\r\n"), "{refused}");
+}
+
+#[test]
+fn who_knows_what_the_page_is_told_hears_only_that_it_is_so() {
+    let entrance = with_page(|_| ());
+    let told = entrance.answer("GET /page.json HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert!(told.ends_with("{\"login\":null,\"style\":null,\"events\":[]}"), "{told}");
+    let tag = told.lines().find_map(|line| line.strip_prefix("ETag: ")).unwrap();
+    let request = format!("GET /page.json HTTP/1.1\r\nHost: a\r\nIf-None-Match: {tag}\r\n\r\n");
+    let known = entrance.answer(request);
+    assert!(known.starts_with("HTTP/1.1 304 Not Modified\r\n"), "{known}");
+    assert!(known.ends_with("\r\n\r\n") && known.contains("Pitwall-Time-Ms: "), "{known}");
 }
 
 #[test]

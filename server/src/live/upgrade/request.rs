@@ -85,7 +85,7 @@ fn check_target(head: &Head) -> Result<(), Refusal> {
         return Err(Refusal::new(400, "/ws-live takes no query; a session travels in its cookie."));
     }
     if head.method() != "GET" {
-        return Err(Refusal::new(405, "A WebSocket begins with GET."));
+        return Err(Refusal::of_method("A WebSocket begins with GET.", "GET"));
     }
     Ok(())
 }

@@ -18,7 +18,7 @@ use crate::clock::wall_ms;
 use crate::config::Reject;
 use crate::http::{Answer, Head, HeadLimits, Refusal};
 use crate::live::access::Identity;
-use crate::live::admission::{Full, Permit};
+use crate::live::admission::{Full, Permit, network_of};
 use crate::live::mailbox::{Newcomer, Order};
 use crate::live::session::{Cookie, Session};
 use crate::page::{Desk, Reply};
@@ -154,7 +154,7 @@ fn at_desk(desk: &Desk, head: &Head, peer: IpAddr, permit: &mut Permit, door: &D
     if let Err(full) = permit.settle(client) {
         return End::Refused(Outcome::TooMany, Refusal::new(429, full.sentence()));
     }
-    match desk.answer(head, wall_ms()) {
+    match desk.answer(head, network_of(client), wall_ms()) {
         Ok(reply) => End::Answered(reply),
         Err(refusal) if refusal.status == 503 => End::Refused(Outcome::TooMany, refusal),
         Err(refusal) => End::Refused(Outcome::BadRequest, refusal),

@@ -21,8 +21,10 @@ const READ_BYTES: usize = 4 * 1024;
 /// How long an answer may take to be written: it fits into the kernel's buffer.
 const WRITE_MS_MAX: u64 = 2_000;
 
-/// How long a part of the live page may take: its largest file over 10 KB/s.
-const DELIVERY_MS_MAX: u64 = 60_000;
+/// How long a part of the live page may take: so long to begin, and then as long as it needs over a
+/// line of 10 KB/s, which is two minutes for the largest file.
+const DELIVERY_MS_MIN: u64 = 10_000;
+const DELIVERY_BYTES_PER_MS_MIN: u64 = 10;
 
 /// What of it has to be taken in a time, or its place is given to somebody who reads.
 const CHUNK_BYTES: usize = 32 * 1024;
@@ -69,9 +71,13 @@ pub(super) async fn write(stream: &mut TcpStream, bytes: &[u8]) -> bool {
 
 /// Sends a part of the live page and ends the connection; who does not take it in time is cut off.
 pub(super) async fn deliver(mut stream: TcpStream, reply: Reply) {
+    let (head, body) = reply.parts();
+    if !reply.is_long() {
+        return end(stream, &[head, body].concat()).await;
+    }
     // Without it the answer is slower, and arrives.
     set_socket_send_buffer_size(&stream, DELIVERY_BYTES).ok();
-    let (head, body) = reply.parts();
+    let needed_ms = body.len() as u64 / DELIVERY_BYTES_PER_MS_MIN;
     let delivered = async {
         for chunk in [head].into_iter().chain(body.chunks(CHUNK_BYTES)) {
             let in_time = Duration::from_millis(CHUNK_MS_MAX);
@@ -79,7 +85,7 @@ pub(super) async fn deliver(mut stream: TcpStream, reply: Reply) {
         }
         last_word(&mut stream, &[]).await
     };
-    timeout(Duration::from_millis(DELIVERY_MS_MAX), delivered).await.ok();
+    timeout(Duration::from_millis(DELIVERY_MS_MIN + needed_ms), delivered).await.ok();
 }
 
 /// Waits until the other side has ended the connection, whatever it has sent before. Nothing is read.

@@ -42,10 +42,11 @@ export class Frames {
     return true;
   }
 
-  /** The event is not watched any more. */
-  forget(event: string): void {
-    this.#newest.delete(event);
-    this.#pending.delete(event);
+  /** The event is not watched any more: what was known of it goes. False when nothing was. */
+  forget(event: string): boolean {
+    if (!this.#newest.delete(event)) return false;
+    this.#pending.set(event, { isSnapshot: true, positions: new Map() });
+    return true;
   }
 
   /** Takes what waits. */

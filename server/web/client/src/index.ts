@@ -42,7 +42,7 @@ export interface Options {
 }
 
 export interface Connection {
-  /** Watches these events from now on. */
+  /** Watches these events from now on; of one that is not among them an empty snapshot comes. */
   watch(events: readonly string[]): void;
   /** Tries at once: somebody has logged in, or does not want to wait. */
   retry(): void;
@@ -179,8 +179,8 @@ export function connect(options: Options): Connection {
 
   /** Asks a quiet server for something; gives a silent one up. */
   function watchSilence(): void {
-    // Who watches nothing is told nothing.
-    if (!events.size) lastMessageMs = Date.now();
+    // Who watches nothing, or nothing that may be seen, is told nothing.
+    if ([...events].every(isRefusedForGood)) lastMessageMs = Date.now();
     const silentMs = Date.now() - lastMessageMs;
     if (silentMs >= SILENCE_MS) {
       return lost(1006, 'Nothing has been heard from the server for a minute');
@@ -251,6 +251,10 @@ export function connect(options: Options): Connection {
     }
   }
 
+  function isRefusedForGood(event: string): boolean {
+    return REFUSALS_FOR_GOOD.includes(refused.get(event)?.code ?? '');
+  }
+
   function refuse(event: string, code: string, message: string): void {
     const isForGood = REFUSALS_FOR_GOOD.includes(code);
     // What could not be decided again stays as it was decided.
@@ -309,7 +313,7 @@ export function connect(options: Options): Connection {
         answered(event);
         live.delete(event);
         refused.delete(event);
-        frames.forget(event);
+        if (frames.forget(event)) plan();
         send('unsubscribe', event);
       }
       if (socket?.readyState === 1) {

@@ -38,7 +38,8 @@ export function liveSource(map: MapLike, options: SourceOptions): Connection {
         const before = known.get(event) ?? new Set<string>();
         if (isSnapshot) {
           for (const key of before) if (!keys.has(key)) remove.push(key);
-          known.set(event, keys);
+          if (keys.size) known.set(event, keys);
+          else known.delete(event);
         } else {
           keys.forEach((key) => before.add(key));
           known.set(event, before);

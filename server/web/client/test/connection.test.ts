@@ -237,6 +237,21 @@ test('an event that may not be seen is named, and not asked for again', () => {
   assert.equal(Socket.last.sent.length, 2);
 });
 
+test('a page whose events are all refused for good stays connected, and asks no more', () => {
+  const { last } = open({ events: [EVENT, OTHER] });
+  Socket.last.opens();
+  for (const [event, code] of [[EVENT, 'forbidden'], [OTHER, 'not-found']] as const) {
+    Socket.last.says({ type: 'error', code, topic: `event:${event}`, message: 'No.' });
+  }
+  pass(3_600_000);
+  assert.deepEqual([last().reason, Socket.all.length, Socket.last.sent.length], ['No event can be shown', 1, 2]);
+  // With one that may be seen it has to hear something again.
+  connection!.watch([EVENT, '00000000-0000-4000-8000-000000000003']);
+  Socket.last.says(subscribed('00000000-0000-4000-8000-000000000003'));
+  pass(60_000);
+  assert.match(last().reason, /for a minute/);
+});
+
 test('an event that could not be decided about is asked for again', () => {
   const { last } = open();
   Socket.last.opens().says({ type: 'error', code: 'error', topic: TOPIC, message: 'Later.' });
@@ -277,6 +292,25 @@ test('other events can be watched on the same connection', () => {
   assert.deepEqual(Socket.last.sent.slice(1), [{ type: 'unsubscribe', topic: TOPIC }, { type: 'subscribe', topic: `event:${OTHER}` }]);
   Socket.last.says({ type: 'unsubscribed', topic: TOPIC }).says(subscribed(OTHER));
   assert.deepEqual([last().status, last().refused.length, Socket.all.length], ['live', 0, 1]);
+});
+
+test('an event that is not watched any more goes from the screen', () => {
+  const { updates } = open({ events: [EVENT, OTHER] });
+  const fix = { deviceId: IMEI, lat: 1, lon: 1, ts: 5 };
+  Socket.last.opens().says(subscribed(EVENT, [fix]));
+  paint();
+  // A position that has come, and has not been handed over yet, goes as well.
+  Socket.last.says(position(6));
+  connection!.watch([OTHER]);
+  Socket.last.says(position(7));
+  paint();
+  assert.deepEqual(updates.at(-1), [{ event: EVENT, isSnapshot: true, positions: [] }]);
+  connection!.watch([]);
+  assert.equal(paint(), 0, 'of what was never there nothing goes');
+  connection!.watch([EVENT]);
+  Socket.last.says(subscribed(EVENT, [fix]));
+  paint();
+  assert.deepEqual(updates.at(-1), [{ event: EVENT, isSnapshot: true, positions: [fix] }], 'it comes back as it was');
 });
 
 test('ages are right on a phone with a wrong clock', () => {

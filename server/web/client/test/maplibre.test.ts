@@ -29,5 +29,8 @@ test('devices are features that come, move and go', () => {
   Socket.last.says({ type: 'subscribed', topic, snapshot: [two] });
   paint();
   assert.deepEqual(diffs[2]!.remove, [`${EVENT}/${one!.deviceId}`]);
+  connection.watch([]);
+  paint();
+  assert.deepEqual([diffs[3]!.add, diffs[3]!.remove], [[], [`${EVENT}/${two!.deviceId}`]], 'an event that is not watched any more');
   connection.close();
 });

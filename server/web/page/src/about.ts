@@ -20,20 +20,23 @@ export interface About {
   events: EventAbout[];
 }
 
-/** What was learned, or that a token is asked for. */
-export type Learned = { about: About; clockOffsetMs: number | undefined } | 'login';
+/** What was learned, that it is known already, or that a token is asked for. */
+export type Learned = { about: About; tag: string | null; clockOffsetMs: number | undefined } | 'known' | 'login';
 
-/** Asks for `/page.json`. */
-export async function learn(): Promise<Learned> {
+/** Asks for `/page.json`, unless it is still what `known` stands for: nothing of it is kept on disk. */
+export async function learn(known?: string | null): Promise<Learned> {
   const askedMs = Date.now();
-  const answer = await fetch('/page.json', { credentials: 'same-origin', cache: 'no-store' });
+  const headers: HeadersInit = known ? { 'If-None-Match': known } : {};
+  const answer = await fetch('/page.json', { headers, credentials: 'same-origin', cache: 'no-store' });
   if (answer.status === 401) return 'login';
+  if (answer.status === 304) return 'known';
   if (!answer.ok) throw new Error(`The server answers ${answer.status}`);
   const about = (await answer.json()) as About;
   // Between question and answer the server looked at its clock.
   const serverMs = Number(answer.headers.get('pitwall-time-ms') ?? NaN);
   const middleMs = (askedMs + Date.now()) / 2;
-  return { about, clockOffsetMs: Number.isFinite(serverMs) ? middleMs - serverMs : undefined };
+  const tag = answer.headers.get('etag');
+  return { about, tag, clockOffsetMs: Number.isFinite(serverMs) ? middleMs - serverMs : undefined };
 }
 
 /** Shows the token; true when it is the right one. */

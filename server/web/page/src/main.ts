@@ -1,6 +1,6 @@
 // The live page: learns what there is to see, connects, and lets the parts draw it.
 import { connect, type Connection, type State, type Update } from '@pitwall/client';
-import { type About, eventsToShow, learn, logIn } from './about.js';
+import { type About, eventsToShow, learn, type Learned, logIn } from './about.js';
 import { Base } from './base.js';
 import { Card } from './card.js';
 import { type Car, Fleet } from './fleet.js';
@@ -13,8 +13,11 @@ import { Sign } from './sign.js';
 import { nextTheme, watchTheme } from './theme.js';
 import { latencyWords } from './words.js';
 
-/** A car that has got a name, or a course that has changed, is seen after so long. */
-const LEARN_AGAIN_MS = 30_000;
+/** A car that has got a name, or a course that has changed, is seen after so long: a quarter more or
+ * less, so that a crowd does not ask at one moment. */
+const LEARN_AGAIN_MS = 60_000;
+/** A first question that was not answered is put again after so long; half of it is chance as well. */
+const BEGIN_AGAIN_MS = 6_000;
 /** Lists and figures are written so often; dots move with every frame. */
 const REFRESH_MS = 500;
 const FIT = { padding: 56, maxZoom: 15, duration: 600 } as const;
@@ -35,6 +38,8 @@ class Page {
   #overlay: Overlay | undefined;
   #connection: Connection | undefined;
   #about: About | undefined;
+  #tag: string | null = null;
+  #learnAgainMs = 0;
   #isFollowing = false;
   #isFitted = false;
   #isDrawPlanned = false;
@@ -52,7 +57,6 @@ class Page {
     });
     this.#listen();
     setInterval(() => this.#refresh(), REFRESH_MS);
-    setInterval(() => void this.#learnAgain(), LEARN_AGAIN_MS);
     void this.#begin();
   }
 
@@ -62,8 +66,9 @@ class Page {
     try {
       learned = await learn();
     } catch {
-      this.#sign.show({ status: 'waiting', reason: 'The server cannot be reached', retryAtMs: Date.now() + 3_000, refused: [] });
-      setTimeout(() => void this.#begin(), 3_000);
+      const pauseMs = BEGIN_AGAIN_MS * (0.5 + Math.random() / 2);
+      this.#sign.show({ status: 'waiting', reason: 'The server cannot be reached', retryAtMs: Date.now() + pauseMs, refused: [] });
+      setTimeout(() => void this.#begin(), pauseMs);
       return true;
     }
     if (learned === 'login') {
@@ -72,14 +77,17 @@ class Page {
       return false;
     }
     this.#login.close();
-    const { about, clockOffsetMs } = learned;
-    this.#about = about;
-    const events = eventsToShow(about, address);
-    this.#show(about, events);
-    this.#connection?.close();
+    // It was not said that anything is known, so this cannot be.
+    if (learned === 'known') return true;
+    const events = this.#learned(learned);
+    if (this.#connection) {
+      this.#connection.watch(events);
+      this.#connection.retry();
+      return true;
+    }
     this.#connection = connect({
       events,
-      clockOffsetMs,
+      clockOffsetMs: learned.clockOffsetMs,
       onFrame: (updates) => this.#take(updates),
       onState: (state) => this.#said(state),
       onMessage: (text) => this.#raw.take(text),
@@ -87,16 +95,27 @@ class Page {
     return true;
   }
 
+  /** Shows what was learned; these are the events to watch. */
+  #learned({ about, tag }: Exclude<Learned, string>): string[] {
+    this.#about = about;
+    this.#tag = tag;
+    this.#learnLater();
+    const events = eventsToShow(about, address);
+    this.#show(about, events);
+    return events;
+  }
+
   /** Names, courses and events may have changed. What cannot be learned now stays as it is. */
   async #learnAgain(): Promise<void> {
-    if (document.hidden || !this.#connection || this.#login.isOpen) return;
-    const learned = await learn().catch(() => 'away' as const);
-    if (learned === 'away' || learned === 'login') return;
-    if (JSON.stringify(learned.about) === JSON.stringify(this.#about)) return;
-    this.#about = learned.about;
-    const events = eventsToShow(learned.about, address);
-    this.#show(learned.about, events);
-    this.#connection.watch(events);
+    const isDue = Date.now() >= this.#learnAgainMs;
+    if (!isDue || document.hidden || !this.#connection || this.#login.isOpen) return;
+    this.#learnLater();
+    const learned = await learn(this.#tag).catch(() => 'away' as const);
+    if (typeof learned !== 'string') this.#connection.watch(this.#learned(learned));
+  }
+
+  #learnLater(): void {
+    this.#learnAgainMs = Date.now() + LEARN_AGAIN_MS * (0.75 + Math.random() / 2);
   }
 
   #hasEvents = false;
@@ -207,6 +226,7 @@ class Page {
   }
 
   #refresh(): void {
+    void this.#learnAgain();
     const count = this.#connection?.frameCount ?? 0;
     const rate = Math.max(0, Math.round((count - this.#lastCount) * (1_000 / REFRESH_MS)));
     this.#lastCount = count;
