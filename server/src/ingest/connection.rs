@@ -103,9 +103,10 @@ impl Connection {
             }
         };
         let mut known = self.door.known.clone();
-        // When the table was never read, nobody is accepted or refused.
+        // When the table was never read, nobody is accepted or refused: not even when it is clear that
+        // it will not be any more, as at the end.
         let known = known.wait_for(|known| !matches!(known, Known::Unread)).await;
-        if known.is_ok_and(|known| known.has(&imei)) {
+        if known.map_err(|_gone| End::Undecided)?.has(&imei) {
             return Ok((imei, said.collect()));
         }
         self.send(&[HELLO_REFUSED])?;
@@ -261,12 +262,21 @@ impl Drop for Waiting<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::SocketAddr;
+    use std::io;
+    use std::net::{Ipv4Addr, SocketAddr};
     use std::sync::Arc;
 
-    use tokio::net::TcpStream;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio::sync::{mpsc, watch};
 
-    use super::{Door, Place, conduct};
+    use super::{Door, Known, Place, conduct};
+    use crate::config::Config;
+    use crate::context::Context;
+    use crate::ingest::places::Places;
+    use crate::log::{Level, Log};
+    use crate::metrics::Page;
+    use crate::shutdown::Shutdown;
 
     /// The size of what a function with these arguments gives.
     const fn size<F>(_: fn(TcpStream, SocketAddr, Place, Arc<Door>) -> F) -> usize {
@@ -277,5 +287,28 @@ mod tests {
     fn a_device_costs_its_task_less_than_a_kilobyte() {
         let bytes = size(conduct);
         assert!(bytes <= 1_024, "{bytes} bytes");
+    }
+
+    #[tokio::test]
+    async fn nobody_is_refused_because_the_table_will_not_be_read_any_more() {
+        let config = Config::new("redis://127.0.0.1:1", "postgres://nobody@127.0.0.1:1/none");
+        let place = Places::new(&config.ingest).take(Ipv4Addr::LOCALHOST.into()).unwrap();
+        let log = Log::to(Level::Error, "test", io::sink());
+        let context = Context::new(config, log, Shutdown::default());
+        let (keeper, known) = watch::channel(Known::Unread);
+        let door = Arc::new(Door::new(&context, mpsc::channel(1).0, known));
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let mut device = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        device.write_all(b"\x00\x0f356307042441013").await.unwrap();
+        let (stream, peer) = listener.accept().await.unwrap();
+        drop(keeper);
+        conduct(stream, peer, place, door.clone()).await;
+        let mut heard = Vec::new();
+        device.read_to_end(&mut heard).await.unwrap();
+        assert_eq!(heard, b"", "it would take a refusal for good");
+        let mut page = Page::default();
+        door.section().write(&mut page);
+        let page = page.into_text();
+        assert!(page.contains("pitwall_ingest_ends_total{reason=\"undecided\"} 1"), "{page}");
     }
 }
