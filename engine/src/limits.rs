@@ -75,8 +75,9 @@ pub const TELTONIKA_DATA_BYTES_MAX: usize = 9 * 1024;
 const _: () = assert!(3 + TELTONIKA_RECORDS_MAX * 32 <= TELTONIKA_DATA_BYTES_MAX);
 
 /// Longest packet: four zeros, the length, the data, the checksum. Also the most that one
-/// connection buffers of a packet that arrives in pieces: 9 KiB, or 92 MB for 10,000 devices that
-/// all misbehave at once; a real packet costs a seventh of it.
+/// connection buffers of a packet that arrives in pieces, until it is whole: 9 KiB, or 923 MB if all
+/// of 100,000 devices (`INGEST_DEVICES_MAX`) stop in the middle of the longest packet; a real packet
+/// costs a seventh of it, and a silent device nothing.
 pub const TELTONIKA_PACKET_BYTES_MAX: usize = 8 + TELTONIKA_DATA_BYTES_MAX + 4;
 
 /// What the elements of one record can fill: a packet of codec 8E less its counts and one fix.

@@ -4,6 +4,7 @@
 //! task for each device, and the publisher, which adds records to the stream. What is not safe is not
 //! answered, and the device keeps it: so nothing is lost, whatever fails here.
 
+mod answers;
 pub mod authority;
 mod batch;
 mod connection;

@@ -105,6 +105,29 @@ impl Tracker {
         peeked.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
     }
 
+    /// How many bytes have arrived that the other side has not read, as the system tells it; nothing
+    /// when the other side has no such connection.
+    ///
+    /// # Panics
+    /// When it is no connection over IPv4.
+    #[must_use]
+    pub fn unread_bytes(&self) -> Option<usize> {
+        let address = |address: SocketAddr| match address {
+            SocketAddr::V4(address) => {
+                let ip = address.ip().to_bits().to_be();
+                format!("{ip:08X}:{:04X}", address.port())
+            }
+            SocketAddr::V6(_) => panic!("{address} is of IPv6"),
+        };
+        let theirs = address(self.stream.peer_addr().expect("a connection"));
+        let ours = address(self.stream.local_addr().expect("a connection"));
+        let table = std::fs::read_to_string("/proc/net/tcp").expect("Linux tells of connections");
+        let mut rows = table.lines().map(|row| row.split_whitespace().collect::<Vec<_>>());
+        let row = rows.find(|row| row[1] == theirs && row[2] == ours)?;
+        let (_, unread) = row[4].split_once(':').expect("what waits to be sent and to be read");
+        Some(usize::from_str_radix(unread, 16).expect("a number"))
+    }
+
     /// Waits until the other side closes; nothing may come before that.
     ///
     /// # Panics

@@ -64,8 +64,8 @@ pub struct Stream {
     expects: Expects,
     /// The beginning of the message whose end has not arrived.
     buffer: Vec<u8>,
-    /// The buffered message has been given out; it is cleared at the next call, because until then
-    /// the caller looks at it.
+    /// The buffered message has been given out; its memory is given back at the next call, because
+    /// until then the caller looks at it. Most devices are silent most of the time.
     buffer_is_spent: bool,
 }
 
@@ -96,7 +96,7 @@ impl Stream {
     /// After a [`Malformed`] that asks to close, nothing more comes out.
     pub fn handle_input<'s, 'i: 's>(&'s mut self, input: &mut &'i [u8]) -> Option<Incoming<'s>> {
         if self.buffer_is_spent {
-            self.buffer.clear();
+            self.buffer = Vec::new();
             self.buffer_is_spent = false;
         }
         let filled = match self.expects {
@@ -130,7 +130,8 @@ impl Stream {
         Some(incoming)
     }
 
-    /// The memory this connection holds beside itself.
+    /// The memory this connection holds beside itself: of a message that is not whole, or that has
+    /// just been given out.
     #[must_use]
     pub const fn buffer_bytes(&self) -> usize {
         self.buffer.capacity()

@@ -178,7 +178,7 @@ fn whole_packet_is_read_where_it_lies() {
 }
 
 #[test]
-fn buffer_is_bounded_by_the_longest_packet() {
+fn buffer_is_bounded_by_the_longest_packet_and_given_back_behind_it() {
     let filling = vec![0; TELTONIKA_DATA_BYTES_MAX - 3 - 38 - 4];
     let elements = [Element { id: 1, value: Value::Bytes(&filling) }];
     let records = [OutgoingRecord { fix: Fix::default(), elements: &elements }];
@@ -187,9 +187,12 @@ fn buffer_is_bounded_by_the_longest_packet() {
     assert_eq!(longest.len(), TELTONIKA_PACKET_BYTES_MAX);
     let mut stream = stream_after_hello();
     for _ in 0..3 {
-        let pieces: Vec<&[u8]> = longest.chunks(1_000).collect();
-        assert_eq!(outcomes(&mut stream, &pieces), ["1 records"]);
+        let (start, end) = longest.split_at(longest.len() - 1);
+        let pieces: Vec<&[u8]> = start.chunks(1_000).collect();
+        assert!(outcomes(&mut stream, &pieces).is_empty());
         assert_eq!(stream.buffer_bytes(), TELTONIKA_PACKET_BYTES_MAX);
+        assert_eq!(outcomes(&mut stream, &[end]), ["1 records"]);
+        assert_eq!(stream.buffer_bytes(), 0, "a silent device holds no buffer");
     }
 }
 

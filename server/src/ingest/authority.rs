@@ -35,6 +35,10 @@ const BEAT: Duration = Duration::from_secs(1);
 /// How long it may be silent: longer than the longest wait for the database.
 const SILENCE_MS_MAX: u64 = 60_000;
 
+/// What is said when the keeper ends although nothing ends: nobody else judges devices.
+const ENDED_EARLY: &str = "What reads the table of devices has ended early. Start the process again \
+                           and report this.";
+
 /// What it means for devices that the table was never read.
 const UNREAD: &str = "No device is accepted or refused: each waits for an answer to its handshake, \
                       and tries again. They keep their records.";
@@ -111,6 +115,7 @@ impl Keeper {
 
     /// Reads until the process leaves.
     pub(super) async fn run(self) {
+        let _alarm = self.context.shutdown.alarm(ENDED_EARLY);
         tokio::select! {
             () = self.context.shutdown.reached(Stage::Leaving) => {}
             () = self.keep() => {}
@@ -209,5 +214,30 @@ impl Section for Numbers {
         let values = [("done", self.read.value()), ("failed", self.failed.value())];
         let help = "Reads of the table devices.";
         page.counters("pitwall_ingest_authority_reads_total", help, "result", &values);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::{ENDED_EARLY, of};
+    use crate::config::{Config, DeviceAuthority};
+    use crate::context::Context;
+    use crate::error::Stop;
+    use crate::log::{Level, Log};
+    use crate::shutdown::Shutdown;
+
+    #[tokio::test]
+    async fn a_keeper_that_ends_early_ends_the_process() {
+        let mut config = Config::new("redis://127.0.0.1:1", "postgres://nobody@127.0.0.1:1/none");
+        config.ingest.authority = DeviceAuthority::Strict;
+        let log = Log::to(Level::Error, "test", io::sink());
+        let context = Context::new(config, log, Shutdown::default());
+        let keeping = tokio::spawn(of(&context).1.expect("a table is asked").run());
+        tokio::task::yield_now().await;
+        keeping.abort();
+        assert!(keeping.await.unwrap_err().is_cancelled());
+        assert_eq!(context.shutdown.failure(), Some(Stop::Broken(ENDED_EARLY.to_owned())));
     }
 }

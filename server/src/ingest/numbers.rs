@@ -29,12 +29,14 @@ pub(super) enum End {
     Codec,
     /// It did not wait for an answer that it will not get.
     Impatient,
+    /// It sent a packet again when that may just have been answered.
+    Crossed,
     /// The process leaves.
     Leaving,
 }
 
 impl End {
-    const ALL: [(Self, &'static str); 10] = [
+    const ALL: [(Self, &'static str); 11] = [
         (Self::Left, "left"),
         (Self::Broken, "broken"),
         (Self::Nameless, "nameless"),
@@ -44,6 +46,7 @@ impl End {
         (Self::Malformed, "malformed"),
         (Self::Codec, "codec"),
         (Self::Impatient, "impatient"),
+        (Self::Crossed, "crossed"),
         (Self::Leaving, "leaving"),
     ];
 }
@@ -69,6 +72,8 @@ pub(super) struct Numbers {
     pub(super) unsafe_packets: Counter,
     /// Packets that found the queue full.
     pub(super) queue_full: Counter,
+    /// Packets that were sent again before their answer was heard, and have had it.
+    pub(super) repeated: Counter,
     /// Packets with another checksum than they say.
     pub(super) checksum: Counter,
     /// Packets with two counts.
@@ -93,6 +98,7 @@ impl Numbers {
             answered_records: Counter::default(),
             unsafe_packets: Counter::default(),
             queue_full: Counter::default(),
+            repeated: Counter::default(),
             checksum: Counter::default(),
             counts: Counter::default(),
             waiting: Gauge::default(),
@@ -131,6 +137,7 @@ impl Section for Numbers {
             ("answered", self.answered.value()),
             ("unsafe", self.unsafe_packets.value()),
             ("queue_full", self.queue_full.value()),
+            ("repeated", self.repeated.value()),
             ("checksum", self.checksum.value()),
             ("counts", self.counts.value()),
         ];

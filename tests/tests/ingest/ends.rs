@@ -16,17 +16,26 @@ fn who_ends_answers_what_it_has_read_and_reads_nothing_more() {
     let mut busy = Tracker::connect(live.devices, DEVICE);
     let mut idle = Tracker::connect(live.devices, DEVICE);
     scene.redis.program().signal("STOP").unwrap();
-    busy.send(&packet(Codec::Codec8, now_ms, 2));
+    let bytes = packet(Codec::Codec8, now_ms, 2);
+    busy.send(&bytes);
     until(&scene, &live, "pitwall_ingest_packets_waiting", 1);
     live.begin_end();
     scene.until("it takes nobody in", || std::net::TcpStream::connect(live.devices).is_err());
     idle.send(&packet(Codec::Codec8, now_ms + 10_000, 3));
     idle.is_closed();
     scene.redis.program().signal("CONT").unwrap();
-    assert_eq!(busy.answer(), 2);
-    busy.is_closed();
+    // On a machine so busy that the end has waited long enough, it gets none, and sends again elsewhere.
+    let answer = busy.try_answer().ok();
+    assert!(answer.is_none_or(|records| records == 2), "{answer:?}");
+    if answer.is_some() {
+        busy.is_closed();
+    }
     live.end().unwrap();
-    assert_eq!(entries(&scene), 2, "what came later was not read");
+    let added = entries(&scene);
+    assert!(
+        added == 2 || (answer.is_none() && added == 0),
+        "{added}: what came later was not read"
+    );
 }
 
 #[test]

@@ -6,6 +6,7 @@ use tests::client::page;
 use tests::entries::STREAM;
 use tests::live::Live;
 use tests::scene::Scene;
+use tests::tracker::Tracker;
 
 /// The settings of one that listens to devices and does nothing else.
 pub(crate) fn config(scene: &Scene) -> Config {
@@ -39,6 +40,41 @@ pub(crate) fn count(scene: &Scene, live: &Live, name: &str) -> u64 {
 /// Waits until a counter or gauge has this value.
 pub(crate) fn until(scene: &Scene, live: &Live, name: &str, value: u64) {
     scene.until(&format!("{name} is {value}"), || count(scene, live, name) == value);
+}
+
+/// Packets that Redis has refused, or left so long that they were given up.
+pub(crate) fn given_up(scene: &Scene, live: &Live) -> u64 {
+    count(scene, live, &packets("unsafe"))
+}
+
+/// Sends a packet, again whenever it was given up, and gives its answer.
+pub(crate) fn delivers(scene: &Scene, live: &Live, tracker: &mut Tracker, bytes: &[u8]) -> u32 {
+    let before = given_up(scene, live);
+    tracker.send(bytes);
+    insists(scene, live, (tracker, before), bytes)
+}
+
+/// Waits for the answer to a packet that was sent when so many had been given up, and sends it again
+/// whenever it is given up, as devices do: a busy machine may take longer than pitwall waits.
+pub(crate) fn insists(
+    scene: &Scene,
+    live: &Live,
+    (tracker, mut before): (&mut Tracker, u64),
+    bytes: &[u8],
+) -> u32 {
+    scene.until("it is answered", || {
+        // Looked at first: no answer is on its way to who was given up by then.
+        let now = given_up(scene, live);
+        if !tracker.hears_nothing() {
+            return true;
+        }
+        if now > before {
+            before = now;
+            tracker.send(bytes);
+        }
+        false
+    });
+    tracker.answer()
 }
 
 /// Packets that came in and had this result.
