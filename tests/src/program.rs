@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 use std::{fmt, io, thread};
 
@@ -164,17 +165,37 @@ pub fn find(
         .ok_or(StartError::Missing { program, package })
 }
 
+/// The ports of servers: below those that the system gives to outgoing connections. So a server that
+/// is stopped for a while finds its own free when it comes back.
+const PORTS: std::ops::Range<u32> = 10_000..32_000;
+
+/// Ports that this process has looked at.
+static LOOKED_AT: AtomicU32 = AtomicU32::new(0);
+
 /// Starts a server on a free port, and again on another one when that was taken meanwhile.
 pub fn on_free_port<S>(
     mut start: impl FnMut(u16) -> Result<S, StartError>,
 ) -> Result<S, StartError> {
     let mut tries = 10;
     loop {
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+        let port = free_port();
         tries -= 1;
         match start(port) {
             Err(error) if error.is_port_taken() && tries > 0 => {}
             result => return result,
+        }
+    }
+}
+
+/// A port of [`PORTS`] on which nobody listens. Each process begins at another.
+fn free_port() -> u16 {
+    loop {
+        let step = LOOKED_AT.fetch_add(1, Ordering::Relaxed);
+        let place = std::process::id().wrapping_mul(7_919).wrapping_add(step);
+        let port = PORTS.start + place % (PORTS.end - PORTS.start);
+        let port = u16::try_from(port).expect("the range is one of ports");
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return port;
         }
     }
 }
