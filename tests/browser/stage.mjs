@@ -34,7 +34,9 @@ export async function openStage(devices = 60) {
 }
 
 const FLAGS = ['--no-sandbox', '--disable-quic', '--no-first-run', '--disable-background-networking',
-  '--disable-component-update', '--disable-sync'];
+  '--disable-component-update', '--disable-sync',
+  // Containers have little shared memory.
+  '--disable-dev-shm-usage'];
 
 /** A browser with a profile of its own. */
 export async function openBrowser(options = {}) {
