@@ -24,11 +24,9 @@ mod work;
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use engine::decode::Decoder;
-use tokio::runtime::Builder;
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 
@@ -48,6 +46,7 @@ use crate::error::Stop;
 use crate::metrics::Section;
 use crate::shutdown::Stage;
 use crate::stream::{Failure, Server, policy};
+use crate::worker::{Started, Worker};
 
 /// How long the end may take: what is in flight is committed and acknowledged.
 pub const END_MS_MAX: u64 = 10_000;
@@ -59,30 +58,18 @@ const _: () = assert!(source::LAST_TURN_MS + COMMIT_MS_MAX + source::LAST_ACKS_M
 /// How long the loop may be silent: longer than it ever waits without a beat.
 const SILENCE_MS_MAX: u64 = 15_000;
 
-/// Threads that resolve names; more would pile up when a resolver hangs.
-const RESOLVER_THREADS_MAX: usize = 4;
-
-/// What is said when the thread ends although nothing ends.
-const ENDED_EARLY: &str = "The thread that stores positions has ended early. Start the process \
-                           again and report this.";
-
-/// What is said when a lane does.
+/// What is said when a lane ends although nothing ends.
 const LANE_ENDED_EARLY: &str = "A lane of the writer has ended early. Start the process again and \
                                 report this.";
 
-/// A running durable plane.
-pub struct Started {
-    /// Its thread, which ends by itself after the process begins to leave.
-    pub thread: JoinHandle<()>,
-    /// Its numbers.
-    pub sections: Vec<Arc<dyn Section>>,
-}
-
-impl std::fmt::Debug for Started {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Started").field("thread", &self.thread).finish_non_exhaustive()
-    }
-}
+/// The thread.
+const WORKER: Worker = Worker {
+    name: "durable",
+    cannot_start: "The thread that stores positions cannot be started",
+    ended_early: "The thread that stores positions has ended early. Start the process \
+                      again and report this.",
+    resolver_threads_max: 4,
+};
 
 /// Starts the durable plane's thread. It reads once no other process of this name seems to live.
 ///
@@ -90,14 +77,6 @@ impl std::fmt::Debug for Started {
 /// When `REDIS_URL` cannot be used or no thread can be had.
 pub fn start(context: &Context, is_alone: watch::Receiver<bool>) -> Result<Started, Stop> {
     let server = Server::parse(&context.config.redis_url)?;
-    let unavailable = |error: std::io::Error| {
-        Stop::Unavailable(format!("The thread that stores positions cannot be started: {error}."))
-    };
-    let runtime = Builder::new_current_thread()
-        .enable_all()
-        .max_blocking_threads(RESOLVER_THREADS_MAX)
-        .build()
-        .map_err(unavailable)?;
     let write = &context.config.write;
     let health = Arc::new(Health::new(context));
     let in_flight_max = lanes::in_flight_max(write.lane_count, write.batch_rows_max);
@@ -106,17 +85,8 @@ pub fn start(context: &Context, is_alone: watch::Receiver<bool>) -> Result<Start
         Loss::new(&server, &context.config.stream, &write.group).map_err(|it| unusable(&it))?;
     let sections: Vec<Arc<dyn Section>> = vec![numbers.clone(), loss.numbers()];
     let plane = Plane { context: context.clone(), server, health, numbers };
-    let thread = std::thread::Builder::new()
-        .name("durable".to_owned())
-        .spawn(move || {
-            let _alarm = plane.context.shutdown.alarm(ENDED_EARLY);
-            if let Err(stop) = runtime.block_on(plane.run(is_alone, loss)) {
-                plane.context.shutdown.fail(stop);
-            }
-            // A resolver that hangs is not waited for.
-            runtime.shutdown_background();
-        })
-        .map_err(unavailable)?;
+    let thread =
+        WORKER.start(&context.shutdown, move || async move { plane.run(is_alone, loss).await })?;
     Ok(Started { thread, sections })
 }
 

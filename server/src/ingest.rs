@@ -17,10 +17,8 @@ mod publisher;
 
 use std::net::TcpListener;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::runtime::Builder;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
@@ -34,6 +32,7 @@ use crate::context::Context;
 use crate::error::Stop;
 use crate::metrics::Section;
 use crate::stream::{Server, policy};
+use crate::worker::{Started, Worker};
 
 /// How long the end may take: what was read is published, and answered.
 pub const END_MS_MAX: u64 = listener::DRAIN_MS_MAX + LAST_BATCH_MS_MAX;
@@ -41,26 +40,14 @@ pub const END_MS_MAX: u64 = listener::DRAIN_MS_MAX + LAST_BATCH_MS_MAX;
 /// Of that, how long the publisher may take once all devices are gone.
 const LAST_BATCH_MS_MAX: u64 = 500;
 
-/// Threads that resolve names; more would pile up when a resolver hangs.
-const RESOLVER_THREADS_MAX: usize = 4;
-
-/// What is said when the thread ends although nothing ends.
-const ENDED_EARLY: &str = "The thread that listens to devices has ended early. Start the process \
-                           again and report this.";
-
-/// A running ingest.
-pub struct Started {
-    /// Its thread, which ends by itself after the process begins to leave.
-    pub thread: JoinHandle<()>,
-    /// Its numbers.
-    pub sections: Vec<Arc<dyn Section>>,
-}
-
-impl std::fmt::Debug for Started {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Started").field("thread", &self.thread).finish_non_exhaustive()
-    }
-}
+/// The thread.
+const WORKER: Worker = Worker {
+    name: "ingest",
+    cannot_start: "The thread that listens to devices cannot be had",
+    ended_early: "The thread that listens to devices has ended early. Start the process \
+                      again and report this.",
+    resolver_threads_max: 4,
+};
 
 /// Starts the thread that listens to devices and adds their records to the stream.
 ///
@@ -68,14 +55,6 @@ impl std::fmt::Debug for Started {
 /// When `REDIS_URL` cannot be used or no thread can be had.
 pub fn start(context: &Context, listener: TcpListener) -> Result<Started, Stop> {
     let server = Server::parse(&context.config.redis_url)?;
-    let unavailable = |error: std::io::Error| {
-        Stop::Unavailable(format!("The thread that listens to devices cannot be had: {error}."))
-    };
-    let runtime = Builder::new_current_thread()
-        .enable_all()
-        .max_blocking_threads(RESOLVER_THREADS_MAX)
-        .build()
-        .map_err(unavailable)?;
     let (packets, queue) = mpsc::channel(context.config.ingest.queue_packets_max);
     let (known, keeper) = authority::of(context);
     let door = Door::new(context, packets, known);
@@ -84,22 +63,16 @@ pub fn start(context: &Context, listener: TcpListener) -> Result<Started, Stop> 
     let mut sections: Vec<Arc<dyn Section>> = vec![door.section(), publisher.section()];
     sections.extend(keeper.as_ref().map(authority::Keeper::section));
     let context = context.clone();
-    let thread = std::thread::Builder::new()
-        .name("ingest".to_owned())
-        .spawn(move || {
-            let _alarm = context.shutdown.alarm(ENDED_EARLY);
-            runtime.block_on(async move {
-                if let Some(keeper) = keeper {
-                    tokio::spawn(keeper.run());
-                }
-                let tell = move |trouble| health.policy(trouble);
-                tokio::spawn(policy::watch(context, server, tell));
-                run(listener, door, publisher, queue).await;
-            });
-            // A resolver that hangs is not waited for.
-            runtime.shutdown_background();
-        })
-        .map_err(unavailable)?;
+    let shutdown = context.shutdown.clone();
+    let thread = WORKER.start(&shutdown, move || async move {
+        if let Some(keeper) = keeper {
+            tokio::spawn(keeper.run());
+        }
+        let tell = move |trouble| health.policy(trouble);
+        tokio::spawn(policy::watch(context, server, tell));
+        run(listener, door, publisher, queue).await;
+        Ok(())
+    })?;
     Ok(Started { thread, sections })
 }
 

@@ -22,6 +22,8 @@ pub mod context;
 
 pub mod process;
 
+pub mod worker;
+
 pub mod signals;
 
 pub mod database;

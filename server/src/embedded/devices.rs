@@ -4,7 +4,6 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use tokio::runtime::Builder;
 use tokio::sync::{mpsc, watch};
 
 use crate::context::Context;
@@ -13,10 +12,16 @@ use crate::ingest::authority::Known;
 use crate::ingest::listener::{self, Door};
 use crate::ingest::packets::Packet;
 use crate::metrics::Section;
+use crate::worker::Worker;
 
-/// What is said when the thread ends although nothing ends.
-const ENDED_EARLY: &str = "The thread that listens to devices has ended early. Start the process \
-                           again and report this.";
+/// The thread.
+const WORKER: Worker = Worker {
+    name: "ingest",
+    cannot_start: "The thread that listens to devices cannot be had",
+    ended_early: "The thread that listens to devices has ended early. Start the process \
+                      again and report this.",
+    resolver_threads_max: 1,
+};
 
 /// Starts the thread. It ends when the process leaves and what was read is answered, or given up.
 ///
@@ -28,17 +33,12 @@ pub(super) fn start(
     packets: mpsc::Sender<Packet>,
     known: watch::Receiver<Known>,
 ) -> Result<(JoinHandle<()>, Arc<dyn Section>), Stop> {
-    let unavailable = |error: std::io::Error| {
-        Stop::Unavailable(format!("The thread that listens to devices cannot be had: {error}."))
-    };
-    let runtime = Builder::new_current_thread().enable_all().build().map_err(unavailable)?;
     let door = Door::new(context, packets, known);
     let section = door.section();
-    let shutdown = context.shutdown.clone();
-    let run = move || {
-        let _alarm = shutdown.alarm(ENDED_EARLY);
-        runtime.block_on(listener::run(listener, door));
+    let work = move || async move {
+        listener::run(listener, door).await;
+        Ok(())
     };
-    let thread = std::thread::Builder::new().name("ingest".to_owned()).spawn(run);
-    Ok((thread.map_err(unavailable)?, section))
+    let thread = WORKER.start(&context.shutdown, work)?;
+    Ok((thread, section))
 }

@@ -22,6 +22,7 @@ use crate::ingest::packets::Packet;
 use crate::live::source::SourceMail;
 use crate::shutdown::Stage;
 use crate::status::Heartbeat;
+use crate::worker::Worker;
 
 /// Packets that are taken together, as many as usually go into a commit: 7 MB at worst, when
 /// each has 255 records and is as long as it can be.
@@ -33,9 +34,14 @@ const TICK: Duration = Duration::from_secs(1);
 /// How long the loop may be silent: a roster of 20,000 devices, read and warmed.
 const SILENCE_MS_MAX: u64 = 30_000;
 
-/// What is said when the thread ends although nothing ends.
-const ENDED_EARLY: &str = "The thread that takes positions from devices has ended early. Start the \
-                           process again and report this.";
+/// The thread.
+const WORKER: Worker = Worker {
+    name: "arrivals",
+    cannot_start: "The thread for devices cannot be started",
+    ended_early: "The thread that takes positions from devices has ended early. Start the \
+                      process again and report this.",
+    resolver_threads_max: 1,
+};
 
 /// Where everything goes, and where it comes from.
 #[derive(Debug)]
@@ -53,11 +59,6 @@ pub(super) struct Parts {
 /// # Errors
 /// When no thread can be had.
 pub(super) fn start(context: &Context, parts: Parts) -> Result<Arc<outbox::Numbers>, Stop> {
-    let unavailable = |error: std::io::Error| {
-        Stop::Unavailable(format!("The thread for devices cannot be started: {error}."))
-    };
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(unavailable)?;
     let source = Source {
         context: context.clone(),
         heartbeat: context.status.heartbeat("arrivals", SILENCE_MS_MAX),
@@ -66,11 +67,11 @@ pub(super) fn start(context: &Context, parts: Parts) -> Result<Arc<outbox::Numbe
         parts,
     };
     let numbers = source.outbox.numbers();
-    let run = move || {
-        let _alarm = source.context.shutdown.alarm(ENDED_EARLY);
-        runtime.block_on(source.run());
+    let work = move || async move {
+        source.run().await;
+        Ok(())
     };
-    std::thread::Builder::new().name("arrivals".to_owned()).spawn(run).map_err(unavailable)?;
+    WORKER.start(&context.shutdown, work)?;
     // The thread of the store waits for its end.
     Ok(numbers)
 }

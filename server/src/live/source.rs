@@ -34,6 +34,7 @@ use crate::lease::Known;
 use crate::shutdown::Stage;
 use crate::status::Heartbeat;
 use crate::stream::{Control, Server, policy};
+use crate::worker::Worker;
 pub use numbers::Numbers;
 
 use group::Names;
@@ -79,18 +80,20 @@ pub const LETTER_POSITIONS_MAX: usize = 1_000;
 /// How often the heart beats when nothing is read.
 const TICK_MS: u64 = 1_000;
 
-/// What is said when the thread ends although nothing ends.
-const ENDED_EARLY: &str = "The thread that reads from Redis has ended early. Start the process again \
-                           and report this.";
-
 /// How long the loop may be silent: a tick, and what a machine under load adds to it.
 const SILENCE_MS_MAX: u64 = 15_000;
 
 /// How long taking the own group away may take.
 const DESTROY_MS_MAX: u64 = 2_000;
 
-/// Threads that resolve names; more would pile up when a resolver hangs.
-const RESOLVER_THREADS_MAX: usize = 2;
+/// The thread.
+const WORKER: Worker = Worker {
+    name: "source",
+    cannot_start: "The thread that reads from Redis cannot be started",
+    ended_early: "The thread that reads from Redis has ended early. Start the process again \
+                      and report this.",
+    resolver_threads_max: 2,
+};
 
 /// A running source.
 #[derive(Debug)]
@@ -109,14 +112,6 @@ pub struct Started {
 /// When `REDIS_URL` cannot be used or no thread can be had.
 pub fn start(context: &Context, shards: Arc<[Address]>, lease: &Known) -> Result<Started, Stop> {
     let server = Server::parse(&context.config.redis_url)?;
-    let unavailable = |error: std::io::Error| {
-        Stop::Unavailable(format!("The thread that reads from Redis cannot be started: {error}."))
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .max_blocking_threads(RESOLVER_THREADS_MAX)
-        .build()
-        .map_err(unavailable)?;
     let (mail, letters) = mpsc::channel(SOURCE_MAIL_MAX);
     let numbers = Arc::new(Numbers::new());
     let source = Source {
@@ -128,13 +123,11 @@ pub fn start(context: &Context, shards: Arc<[Address]>, lease: &Known) -> Result
         health: Arc::new(Health::new(context)),
         heartbeat: context.status.heartbeat("source", SILENCE_MS_MAX),
     };
-    let thread = std::thread::Builder::new()
-        .name("source".to_owned())
-        .spawn(move || {
-            let _alarm = source.context.shutdown.alarm(ENDED_EARLY);
-            runtime.block_on(source.run(letters));
-        })
-        .map_err(unavailable)?;
+    let work = move || async move {
+        source.run(letters).await;
+        Ok(())
+    };
+    let thread = WORKER.start(&context.shutdown, work)?;
     Ok(Started { mail, thread, numbers })
 }
 

@@ -21,10 +21,16 @@ use crate::live::mailbox::Address;
 use crate::metrics::{Page, Section};
 use crate::shutdown::Stage;
 use crate::status::Heartbeat;
+use crate::worker::Worker;
 
-/// What is said when the thread ends although nothing ends.
-const ENDED_EARLY: &str = "The thread that shows positions has ended early. Start the process again \
-                           and report this.";
+/// The thread.
+const WORKER: Worker = Worker {
+    name: "source",
+    cannot_start: "The thread that shows positions cannot be started",
+    ended_early: "The thread that shows positions has ended early. Start the process again \
+                      and report this.",
+    resolver_threads_max: 1,
+};
 
 /// A running source without a stream.
 #[derive(Debug)]
@@ -46,11 +52,6 @@ pub struct LocalNumbers(Arc<Numbers>);
 /// # Errors
 /// When no thread can be had.
 pub fn start(context: &Context, shards: Arc<[Address]>) -> Result<Started, Stop> {
-    let unavailable = |error: std::io::Error| {
-        Stop::Unavailable(format!("The thread that shows positions cannot be started: {error}."))
-    };
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(unavailable)?;
     let (mail, letters) = mpsc::channel(SOURCE_MAIL_MAX);
     let numbers = Arc::new(Numbers::new());
     let source = Source {
@@ -59,15 +60,8 @@ pub fn start(context: &Context, shards: Arc<[Address]>) -> Result<Started, Stop>
         numbers: numbers.clone(),
         heartbeat: context.status.heartbeat("source", SILENCE_MS_MAX),
     };
-    let thread = std::thread::Builder::new()
-        .name("source".to_owned())
-        .spawn(move || {
-            let _alarm = source.context.shutdown.alarm(ENDED_EARLY);
-            if let Err(stop) = runtime.block_on(source.serve(letters)) {
-                source.context.shutdown.fail(stop);
-            }
-        })
-        .map_err(unavailable)?;
+    let thread =
+        WORKER.start(&context.shutdown, move || async move { source.serve(letters).await })?;
     Ok(Started { mail, thread, numbers: Arc::new(LocalNumbers(numbers)) })
 }
 
